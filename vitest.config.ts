@@ -1,0 +1,28 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const source = (path: string) => fileURLToPath(new URL(`./packages/${path}`, import.meta.url))
+
+// DRIZZLE_LINE=0.44 runs everything on the oldest supported Drizzle line.
+const olderDrizzle =
+  process.env.DRIZZLE_LINE === '0.44' ? [{ find: /^drizzle-orm(?=\/|$)/, replacement: 'drizzle-orm-044' }] : []
+
+export default defineConfig({
+  resolve: {
+    // Tests run on the sources: no build is needed.
+    alias: [
+      { find: /^drizzle-aside$/, replacement: source('core/src/index.ts') },
+      { find: /^drizzle-aside\/store$/, replacement: source('core/src/store.ts') },
+      { find: /^@drizzle-aside\/redis$/, replacement: source('redis/src/index.ts') },
+      ...olderDrizzle,
+    ],
+  },
+  test: {
+    include: ['test/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
+})
