@@ -53,7 +53,9 @@ export function databasePrefix(run: string): string {
 type Three = [RunningServer, RunningServer, RunningServer]
 
 /** When one server cannot be had, those that did start are stopped before the run fails. */
-async function allOrNone(starting: [Promise<RunningServer>, Promise<RunningServer>, Promise<RunningServer>]): Promise<Three> {
+async function allOrNone(
+  starting: [Promise<RunningServer>, Promise<RunningServer>, Promise<RunningServer>],
+): Promise<Three> {
   const outcomes = await Promise.allSettled(starting)
   const failures = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as Error] : []))
   const started = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))

@@ -73,8 +73,12 @@ function holdsServer(folder: string): boolean {
 
 function versionOf(postgres: string): string | undefined {
   try {
-    const options = { encoding: 'utf8', timeout: 5_000, stdio: ['ignore', 'pipe', 'ignore'] } as const
-    return /\(PostgreSQL\) (\d+(?:\.\d+)?)/.exec(execFileSync(postgres, ['--version'], options))?.[1]
+    const told = execFileSync(postgres, ['--version'], {
+      encoding: 'utf8',
+      timeout: 5_000,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    return /\(PostgreSQL\) (\d+(?:\.\d+)?)/.exec(told)?.[1]
   } catch {
     return undefined
   }

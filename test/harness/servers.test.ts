@@ -27,8 +27,14 @@ async function connectRedis(url: string) {
 
 describe('the servers of the run', () => {
   test('are PostgreSQL before 18, PostgreSQL 18 and Redis, and say where they came from', async () => {
-    const [old] = await ask<{ v: number }>(inject('postgres15').url, `select current_setting('server_version_num')::int v`)
-    const [recent] = await ask<{ v: number }>(inject('postgres18').url, `select current_setting('server_version_num')::int v`)
+    const [old] = await ask<{ v: number }>(
+      inject('postgres15').url,
+      `select current_setting('server_version_num')::int v`,
+    )
+    const [recent] = await ask<{ v: number }>(
+      inject('postgres18').url,
+      `select current_setting('server_version_num')::int v`,
+    )
     expect(old!.v).toBeGreaterThanOrEqual(130_000)
     expect(old!.v).toBeLessThan(180_000)
     expect(Math.floor(recent!.v / 10_000)).toBe(18)
@@ -41,7 +47,9 @@ describe('the servers of the run', () => {
   test('PostgreSQL 18 returns old images', async () => {
     const database = await freshDatabase(18)
     await ask(database.url, 'create table t (id int primary key, n int); insert into t values (1, 1)')
-    expect(await ask(database.url, 'update t set n = 2 returning old.n as was, new.n as is')).toEqual([{ was: 1, is: 2 }])
+    expect(await ask(database.url, 'update t set n = 2 returning old.n as was, new.n as is')).toEqual([
+      { was: 1, is: 2 },
+    ])
     await database.drop()
   })
 })

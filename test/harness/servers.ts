@@ -130,7 +130,9 @@ async function givenPostgres(line: PostgresLine): Promise<RunningServer | string
 async function localPostgresServer(line: PostgresLine): Promise<RunningServer | string> {
   const [binaries] = localPostgres(majorsOf[line])
   const versions = majorsOf[line].join(', ')
-  return binaries ? startPostgres(binaries) : `no local binaries of version ${versions} on PATH or in /usr/lib/postgresql`
+  return binaries
+    ? startPostgres(binaries)
+    : `no local binaries of version ${versions} on PATH or in /usr/lib/postgresql`
 }
 
 async function dockerPostgres(line: PostgresLine): Promise<RunningServer | string> {
@@ -232,7 +234,11 @@ function redisUrl(port: number): string {
 }
 
 async function redisVersion(url: string): Promise<string> {
-  const client = createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy: false, connectTimeout: 5_000 } })
+  const client = createClient({
+    url,
+    disableOfflineQueue: true,
+    socket: { reconnectStrategy: false, connectTimeout: 5_000 },
+  })
   client.on('error', () => {})
   await client.connect()
   try {
