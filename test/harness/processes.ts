@@ -88,6 +88,8 @@ export function startProcess(command: ServerCommand): ServerProcess {
       child.kill(name)
     },
     stop: async () => {
+      // Unreferenced, it would let a process that only waits for this end too early.
+      if (alive.has(child)) child.ref()
       killTree(child)
       await exited
     },

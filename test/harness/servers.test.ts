@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs'
 import { Client } from 'pg'
 import { createClient } from 'redis'
-import { describe, expect, inject, test } from 'vitest'
+import { afterEach, describe, expect, inject, test, vi } from 'vitest'
 import { freshDatabase, freshRedis, privatePostgres, privateRedis } from './databases.ts'
 import { findDocker, startPostgresContainer, startRedisContainer } from './docker.ts'
 import { embeddedPostgres } from './postgres-binaries.ts'
 import { serverUser } from './processes.ts'
+import { findPostgres, findRedis } from './servers.ts'
 
 async function ask<Row extends object>(url: string, sql: string): Promise<Row[]> {
   const client = new Client({ connectionString: url })
@@ -166,5 +167,42 @@ describe('Docker', () => {
     expect(await client.ping()).toBe('PONG')
     client.destroy()
     await Promise.all([postgres.stop(), redis.stop()])
+  }, 300_000)
+})
+
+describe('where servers come from', () => {
+  afterEach(() => void vi.unstubAllEnvs())
+
+  test('a URL from the environment is used as it is and never stopped by us', async () => {
+    vi.stubEnv('TEST_REDIS_URL', inject('redis').url)
+    vi.stubEnv('TEST_DATABASE_URL_18', inject('postgres18').url)
+    const [redis, postgres] = await Promise.all([findRedis(), findPostgres(18)])
+    expect(redis).toMatchObject({ url: inject('redis').url, from: 'TEST_REDIS_URL', external: true })
+    expect(postgres).toMatchObject({ url: inject('postgres18').url, from: 'TEST_DATABASE_URL_18', external: true })
+    await Promise.all([redis.stop(), postgres.stop()])
+    expect(await ask(inject('postgres18').url, 'select 1 as one')).toEqual([{ one: 1 }])
+  })
+
+  test('a URL that does not answer, or answers with another version, is an error and not passed over', async () => {
+    vi.stubEnv('TEST_REDIS_URL', 'redis://127.0.0.1:1')
+    await expect(findRedis()).rejects.toThrow(/^TEST_REDIS_URL is set, but that server does not answer: /)
+    vi.stubEnv('TEST_DATABASE_URL', inject('postgres18').url)
+    await expect(findPostgres(15)).rejects.toThrow(/^TEST_DATABASE_URL answers as PostgreSQL 18/)
+  })
+
+  test('where there is none, one error lists what was tried and what to do', async () => {
+    vi.stubEnv('PATH', '')
+    vi.stubEnv('TEST_REDIS_URL', '')
+    const docker = await findDocker()
+    if (docker.answers) return void (await (await findRedis()).stop())
+    await expect(findRedis()).rejects.toThrow(
+      [
+        'No Redis for the tests. Tried:',
+        '  - TEST_REDIS_URL is not set',
+        '  - no redis-server on PATH',
+        `  - ${docker.reason}`,
+        'What to do: install the package redis-server, or start Docker, or set TEST_REDIS_URL.',
+      ].join('\n'),
+    )
   }, 300_000)
 })

@@ -110,6 +110,15 @@ function missing(wanted: string, tried: string[], advice: string): Error {
   return new Error(`No ${wanted} for the tests. Tried:${list}\nWhat to do: ${advice}.`)
 }
 
+async function answering<T>(variable: string, asking: Promise<T>): Promise<T> {
+  try {
+    return await asking
+  } catch (cause) {
+    const reason = (cause as Error).message
+    throw new Error(`${variable} is set, but that server does not answer: ${reason}. Unset it or start it.`, { cause })
+  }
+}
+
 // PostgreSQL
 
 function postgresVariable(line: PostgresLine): string {
@@ -120,7 +129,7 @@ async function givenPostgres(line: PostgresLine): Promise<RunningServer | string
   const variable = postgresVariable(line)
   const url = process.env[variable]
   if (!url) return `${variable} is not set`
-  const version = await postgresVersion(url)
+  const version = await answering(variable, postgresVersion(url))
   if (!majorsOf[line].includes(majorOf(version))) {
     throw new Error(`${variable} answers as PostgreSQL ${version}; it must be one of ${majorsOf[line].join(', ')}.`)
   }
@@ -190,7 +199,8 @@ const noRedis = 'no redis-server on PATH'
 async function givenRedis(): Promise<RunningServer | string> {
   const url = process.env.TEST_REDIS_URL
   if (!url) return 'TEST_REDIS_URL is not set'
-  return { url, version: await redisVersion(url), from: 'TEST_REDIS_URL', external: true, stop: async () => {} }
+  const version = await answering('TEST_REDIS_URL', redisVersion(url))
+  return { url, version, from: 'TEST_REDIS_URL', external: true, stop: async () => {} }
 }
 
 async function localRedisServer(): Promise<RunningServer | string> {
