@@ -1,0 +1,31 @@
+import type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
+
+export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
+
+/** Everything the extension says aloud. One union: stats, metrics, traces and tests listen to the same script. */
+export type AsideEvent =
+  | { type: 'hit'; table: string; kind: ReadKind }
+  | { type: 'miss'; table: string; kind: ReadKind }
+  | { type: 'fill'; table: string; kind: ReadKind }
+  | { type: 'fillRefused'; table: string; reason: FillRefusal }
+  | { type: 'joined'; table: string }
+  | { type: 'bypass'; table?: string; reason: BypassReason }
+  | { type: 'invalidate'; keys: number; epochs: number; tables: readonly string[]; cause: InvalidateCause }
+  | { type: 'epochReplaced'; table: string; reason: EpochReason }
+  | { type: 'undeclaredTrigger'; table: string; trigger: string; line: string }
+  | { type: 'recordsLost'; table: string; reason: 'duplicate-key' | 'privilege' | 'missing-column' }
+  | { type: 'storeFailed'; step: 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'close'; error: unknown }
+  | { type: 'storeLate'; step: 'read' | 'mint' | 'write' | 'remove' | 'clear'; deadlineMs: number }
+  | { type: 'pendingDelivery'; keys: number; epochs: number }
+  | { type: 'delivered'; keys: number; waitedMs: number }
+  | { type: 'outcomeUnknown'; tables: readonly string[]; error: unknown }
+  | { type: 'outcomeKnown'; tables: readonly string[] }
+  | { type: 'catalogRead'; relations: number; version: number }
+  | { type: 'catalogFailed'; error: unknown }
+  | { type: 'catalogChanged'; tables: readonly string[] }
+  | { type: 'sessionChanged'; statement: string }
+  | { type: 'storeIsProcessLocal' }
+  | { type: 'listenerFailed'; error: unknown }
+
+/** Receives every event. A listener that throws is reported as `listenerFailed` and never disturbs a query. */
+export type Listener = (event: AsideEvent) => void

@@ -1,0 +1,21 @@
+/**
+ * A store as the read and write paths see it: bounded in time, and never the reason that a query fails. Nothing here
+ * rejects; what went wrong is an event, and the caller gets the answer "not known".
+ */
+export interface GuardedStore {
+  /** See `Store.name`. */
+  readonly name: string
+  /** See `Store.processLocal`. */
+  readonly processLocal: boolean
+  /** Values of the keys in their order, `null` where nothing is kept; `undefined` = failed or late, ask the database. */
+  read(keys: readonly string[]): Promise<(string | null)[] | undefined>
+  /** Take or mint; `undefined` = failed or late: the fill is given up. A stamp may have been minted all the same. */
+  mint(stamps: readonly { key: string; text: string }[], ttlMs: number): Promise<(string | null)[] | undefined>
+  /** Keeps an entry without waiting for it. */
+  write(key: string, text: string, ttlMs: number, keepAlive: readonly string[], stampTtlMs: number): void
+  /** True when the store confirmed in time. False = not known: the keys must be removed again until confirmed. */
+  remove(keys: readonly string[]): Promise<boolean>
+  /** True when all keys of the prefix were removed. No deadline: an operator's verb, it may walk millions of keys. */
+  clear(prefix: string): Promise<boolean>
+  close(): Promise<void>
+}

@@ -1,0 +1,96 @@
+import type { Condition } from '../model/condition.ts'
+import type { CatalogFacts, RelationFacts } from '../model/facts.ts'
+import type { Scheme } from '../model/keys.ts'
+import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordSource } from '../model/record.ts'
+import type { TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
+import type { BypassReason, EpochReason, ReadKind } from './events.ts'
+
+/** A relation as a statement names it; without schema the search path decides. */
+export interface NamedTable {
+  readonly schema: string | undefined
+  readonly name: string
+}
+
+/** Keys that a condition fixes on a source, and what else a row must satisfy. */
+export interface MatchedKeys {
+  readonly scheme: Scheme
+  readonly kind: ReadKind
+  readonly keys: readonly LookupKey[]
+  readonly accepts: ((valueAt: (column: number) => unknown) => boolean) | undefined
+}
+
+/** The read path as the Drizzle wing uses it. */
+export interface ReadPath {
+  /** Why no read may be served now, whatever it asks for; undefined: it may. Also wakes the catalog. */
+  gate(): BypassReason | undefined
+  /** The records of a table object, given the database names of its columns; or why it has none. */
+  source(table: NamedTable, names: readonly string[]): RecordSource | BypassReason
+  match(
+    condition: Condition,
+    source: RecordSource,
+    given: Readonly<Record<string, unknown>> | undefined,
+  ): MatchedKeys | BypassReason
+  /** The scope's text for a key, empty where none is configured; undefined: the scope cannot be told. */
+  scope(source: RecordSource): string | undefined
+  read(lookup: Lookup, load: LoadRecords): Promise<LookupAnswer>
+  /** Counts a read that goes to the database. */
+  bypassed(table: string | undefined, reason: BypassReason): void
+  /** A record read failed where the user's own statement may not: the table has no records from now on. */
+  loseRecords(source: RecordSource, reason: 'duplicate-key' | 'privilege' | 'missing-column'): void
+}
+
+/** What a write is going to do, decided before it runs. */
+export interface WriteIntent {
+  readonly plan: WritePlan
+  readonly relation: RelationFacts | undefined
+  /** Tables that fall as a whole with it. */
+  readonly reached: readonly { readonly table: string; readonly reason: EpochReason }[]
+  /** Everything cached falls with it. */
+  readonly everything: EpochReason | undefined
+  /** The reached tables fall even when no row was touched (statement-level triggers). */
+  readonly always: boolean
+}
+
+/** Collects what a transaction makes stale until its commit. */
+export interface Scope {
+  /** A savepoint's own scope; its changes join this one when it is released. */
+  child(): Scope
+  /** Takes over what a released savepoint collected. */
+  absorb(child: Scope): void
+}
+
+/** The write path as the Drizzle wing uses it. */
+export interface WritePath {
+  /** Facts of the moment; wakes the catalog. */
+  facts(): CatalogFacts | undefined
+  /** True when nothing is cached at all: statements need no attention. */
+  readonly idle: boolean
+  /** Waits a bounded time for the first facts. Never called inside a transaction. */
+  awaitFacts(): Promise<void>
+  /** Decides about one builder statement; undefined: it can reach nothing that is cached. */
+  plan(table: NamedTable, question: WriteStatement): WriteIntent | undefined
+  newScope(): Scope
+  /** After a statement ran: queue its changes in the scope, or make them known now. */
+  done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void>
+  /** After a statement of which only the text is known ran. `tables` is the user's word on what it writes. */
+  ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void>
+  /** True when the text of a builder's statement may write more than its target. */
+  writesBeyond(text: string): boolean
+  /** After a statement failed: nothing to do for a definite failure, else the unknown-outcome rules. */
+  failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined): Promise<void>
+  /** The transaction of this scope has committed. */
+  committed(scope: Scope): Promise<void>
+  /** The transaction of this scope may or may not have committed. */
+  uncertain(scope: Scope, error: unknown): Promise<void>
+  /** What the user says he has written. */
+  wrote(table: NamedTable, scope: Scope | undefined, rows: WrittenRows | undefined): Promise<void>
+}
+
+/** Old and new image of a row by database column name, as far as the user knows them. */
+export interface WrittenRows {
+  readonly old?: Readonly<Record<string, unknown>>
+  readonly new?: Readonly<Record<string, unknown>>
+}
+
+/** What a statement of the session does to everything after it. */
+export type SessionEffect = 'none' | 'session-changed' | 'begin' | 'commit' | 'rollback'

@@ -1,0 +1,12 @@
+import type { AsideEvent, BypassReason, FillRefusal, ReadKind } from './events.ts'
+
+/** How the wings speak: counted always, told to listeners only where there are any. */
+export interface Voice {
+  emit(event: AsideEvent): void
+  hit(table: string, kind: ReadKind, negative: boolean): void
+  miss(table: string, kind: ReadKind): void
+  fill(table: string, kind: ReadKind): void
+  fillRefused(table: string, reason: FillRefusal): void
+  joined(table: string): void
+  bypass(table: string | undefined, reason: BypassReason): void
+}

@@ -1,0 +1,97 @@
+import { AsideError } from '../errors.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Listener } from '../ports/events.ts'
+import type { GuardedStore } from '../ports/guarded-store.ts'
+import type { Store } from '../ports/store.ts'
+import { type AskedStep, AskInTime } from './ask-in-time.ts'
+import { MergeReads } from './merge-reads.ts'
+
+export interface GuardOptions {
+  clock: Clock
+  /** Receives `storeFailed` and `storeLate`. It must not throw: the wiring reports listeners that do. */
+  emit: Listener
+  /** How long `read` and `mint` wait for the store, in milliseconds. Default: 50. */
+  readDeadlineMs?: number
+  /** How long `remove` waits for the store, in milliseconds. Default: 250. */
+  removeDeadlineMs?: number
+}
+
+type Values = (string | null)[]
+
+/**
+ * Stands between a {@link Store} and the paths that use it, so that no query fails or hangs with its cache: every call
+ * settles within its deadline, nothing rejects, and reads of one tick are one round trip.
+ *
+ * @example
+ * const guarded = guardStore(memoryStore(), { clock: systemClock, emit: (event) => log(event) })
+ * const values = await guarded.read(['a', 'b']) // undefined: ask the database
+ */
+export function guardStore(store: Store, options: GuardOptions): GuardedStore {
+  const { clock, emit, readDeadlineMs = 50, removeDeadlineMs = 250 } = options
+  const asking = new AskInTime(clock, emit)
+  const reads = new MergeReads((keys, settle) =>
+    asking.ask({
+      step: 'read',
+      deadlineMs: readDeadlineMs,
+      ask: () => store.read(keys),
+      check: (values) => checkValues(values, keys.length),
+      settle,
+    }),
+  )
+  const failed = (step: AskedStep | 'close') => (error: unknown) => emit({ type: 'storeFailed', step, error })
+  return {
+    name: store.name,
+    processLocal: store.processLocal,
+    read: (keys) => reads.read(keys),
+    mint: (stamps, ttlMs) =>
+      new Promise<Values | undefined>((settle) =>
+        asking.ask<Values>({
+          step: 'mint',
+          deadlineMs: readDeadlineMs,
+          ask: () => store.mint(stamps, ttlMs),
+          check: (values) => checkValues(values, stamps.length),
+          settle,
+        }),
+      ),
+    write(key, text, ttlMs, keepAlive, stampTtlMs) {
+      attempt(() => store.write(key, text, ttlMs, keepAlive, stampTtlMs)).catch(failed('write'))
+    },
+    remove: (keys) =>
+      new Promise((resolve) =>
+        asking.ask({
+          step: 'remove',
+          deadlineMs: removeDeadlineMs,
+          ask: () => store.remove(keys).then(confirmed),
+          check: nothing,
+          settle: (done) => resolve(done === true),
+        }),
+      ),
+    clear: (prefix) => attempt(() => store.clear(prefix)).then(confirmed, refused(failed('clear'))),
+    close: () => attempt(() => store.close()).catch(failed('close')),
+  }
+}
+
+const confirmed = () => true
+const nothing = () => undefined
+const refused = (report: (error: unknown) => void) => (error: unknown) => {
+  report(error)
+  return false
+}
+
+/** A store that throws instead of rejecting fails like any other. */
+async function attempt(call: () => Promise<void>): Promise<void> {
+  await call()
+}
+
+/** A store is somebody else's code: values that are none must not reach the decoder. */
+function checkValues(values: Values, wanted: number): AsideError | undefined {
+  if (!Array.isArray(values) || values.length !== wanted) {
+    const found = Array.isArray(values) ? `${values.length} values` : `no list (${typeof values})`
+    return new AsideError('ASIDE_BAD_STORE', `the store answered ${found} for ${wanted} keys; see the Store contract.`)
+  }
+  for (const value of values) {
+    if (typeof value === 'string' || value === null) continue
+    return new AsideError('ASIDE_BAD_STORE', `the store answered a ${typeof value}; only strings and null are values.`)
+  }
+  return undefined
+}

@@ -1,0 +1,150 @@
+import type { Invalidation } from '../model/invalidation.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Listener } from '../ports/events.ts'
+import type { GuardedStore } from '../ports/guarded-store.ts'
+import { keysToRemove, type PendingCounts, PendingKeys, type PendingSlice } from './pending-keys.ts'
+
+export type { PendingCounts } from './pending-keys.ts'
+
+export interface DeliveryOptions {
+  store: GuardedStore
+  clock: Clock
+  /** Receives `pendingDelivery` for each batch that has to wait, with what waits in all, and `delivered` at the end. */
+  emit: Listener
+  /** How many single keys may wait; beyond it tables fall back to their epochs. Default: 100,000. */
+  maxPendingKeys?: number
+}
+
+/** Carries invalidations to the store. */
+export interface Delivery {
+  /**
+   * Removes the batch's keys from the store, after the commit and before the write resolves. `'delivered'`: no later
+   * read can see an entry that rests on them. `'queued'`: the store could not be reached; the keys wait and are sent
+   * again until the store confirms, and {@link pending} is true meanwhile. Never rejects.
+   */
+  deliver(batch: Invalidation): Promise<'delivered' | 'queued'>
+  /** True while keys wait: this process may neither hit nor fill (DESIGN 4, E-cut). */
+  readonly pending: boolean
+  /** What waits now, an attempt on its way included. */
+  pendingCounts(): PendingCounts
+  /** Tries once more to deliver what waits, then stops trying. What is left stays pending. */
+  close(): Promise<void>
+}
+
+const FIRST_RETRY_MS = 50
+const LAST_RETRY_MS = 1_000
+
+// One attempt must end within the deadline of `remove`, or a long queue would be late for ever.
+const KEYS_PER_ATTEMPT = 4_096
+
+/**
+ * Delivery with a bounded queue behind it. A write pays one awaited round trip; when the store fails or is late, the
+ * keys wait here, later writes append without waiting, and a loop sends them again after 50 ms, doubling to 1 s.
+ *
+ * @example
+ * const delivery = createDelivery({ store, clock: systemClock, emit })
+ * await delivery.deliver({ tables: [{ epoch: usersEpoch, keys: [rowStamp] }] }) // 'delivered'
+ */
+export function createDelivery(options: DeliveryOptions): Delivery {
+  return new QueuedDelivery(options)
+}
+
+class QueuedDelivery implements Delivery {
+  readonly #store: GuardedStore
+  readonly #clock: Clock
+  readonly #emit: Listener
+  readonly #maxKeys: number
+  readonly #waiting = new PendingKeys()
+  // Keys of the attempt on its way. A key that comes in meanwhile waits for the next attempt although it is among
+  // them: this attempt may have reached the store before the write it comes from was committed.
+  #sending: PendingSlice | undefined
+  #since: number | undefined
+  #sent = 0
+  #retryMs = FIRST_RETRY_MS
+  #stopTimer: (() => void) | undefined
+  #round: Promise<void> = Promise.resolve()
+  #closed = false
+
+  constructor({ store, clock, emit, maxPendingKeys = 100_000 }: DeliveryOptions) {
+    this.#store = store
+    this.#clock = clock
+    this.#emit = emit
+    this.#maxKeys = maxPendingKeys
+  }
+
+  get pending(): boolean {
+    return this.#since !== undefined
+  }
+
+  pendingCounts(): PendingCounts {
+    const { keys, epochs } = this.#waiting.counts
+    const sending = this.#sending?.counts ?? { keys: 0, epochs: 0 }
+    return { keys: keys + sending.keys, epochs: epochs + sending.epochs }
+  }
+
+  async deliver(batch: Invalidation): Promise<'delivered' | 'queued'> {
+    const keys = keysToRemove(batch.tables)
+    if (keys.length === 0) return 'delivered'
+    // After close() no loop sends what waits, so each batch gets its own attempt.
+    if ((!this.pending || this.#closed) && (await this.#store.remove(keys))) return 'delivered'
+    this.#queue(batch)
+    return 'queued'
+  }
+
+  close(): Promise<void> {
+    this.#closed = true
+    this.#stopTimer?.()
+    this.#round = this.#round.then(() => (this.pending ? this.#sendAll() : undefined))
+    return this.#round
+  }
+
+  #queue({ tables }: Invalidation): void {
+    const wasPending = this.pending
+    this.#since ??= this.#clock.now()
+    this.#keep({ tables })
+    this.#emit({ type: 'pendingDelivery', ...this.pendingCounts() })
+    if (!wasPending) this.#retryLater()
+  }
+
+  /** The bound holds for all keys in memory, those on their way included. */
+  #keep({ tables }: Invalidation): void {
+    for (const table of tables) this.#waiting.add(table)
+    this.#waiting.bound(Math.max(0, this.#maxKeys - (this.#sending?.counts.keys ?? 0)))
+  }
+
+  #retryLater(): void {
+    if (this.#closed) return
+    this.#stopTimer = this.#clock.setTimer(() => {
+      this.#round = this.#sendAll()
+    }, this.#retryMs)
+    this.#retryMs = Math.min(2 * this.#retryMs, LAST_RETRY_MS)
+  }
+
+  async #sendAll(): Promise<void> {
+    while (!this.#waiting.isEmpty) {
+      if (await this.#send(this.#waiting.take(KEYS_PER_ATTEMPT))) continue
+      this.#retryLater()
+      return
+    }
+    this.#finish()
+  }
+
+  async #send(slice: PendingSlice): Promise<boolean> {
+    this.#sending = slice
+    const keys = keysToRemove(slice.tables)
+    const done = await this.#store.remove(keys)
+    this.#sending = undefined
+    if (done) this.#sent += keys.length
+    else this.#keep(slice)
+    return done
+  }
+
+  #finish(): void {
+    const waitedMs = this.#clock.now() - (this.#since ?? 0)
+    const keys = this.#sent
+    this.#since = undefined
+    this.#sent = 0
+    this.#retryMs = FIRST_RETRY_MS
+    this.#emit({ type: 'delivered', keys, waitedMs })
+  }
+}

@@ -1,0 +1,117 @@
+import type { InvalidatedTable } from '../model/invalidation.ts'
+
+export interface PendingCounts {
+  /** Single keys that wait. */
+  readonly keys: number
+  /** Tables whose epoch waits instead of their keys. */
+  readonly epochs: number
+}
+
+/** Keys of one attempt, still told apart by table, so that they can be put back. */
+export interface PendingSlice {
+  readonly tables: readonly InvalidatedTable[]
+  readonly counts: PendingCounts
+}
+
+/** Keys that wait for delivery, merged, and bounded: beyond the bound the tables with most keys turn into their epoch. */
+export class PendingKeys {
+  readonly #tables = new Map<string, Set<string> | 'all'>()
+  #keys = 0
+  #epochs = 0
+
+  get counts(): PendingCounts {
+    return { keys: this.#keys, epochs: this.#epochs }
+  }
+
+  get isEmpty(): boolean {
+    return this.#tables.size === 0
+  }
+
+  add({ epoch, keys }: InvalidatedTable): void {
+    const known = this.#tables.get(epoch)
+    if (known === 'all') return
+    if (keys === 'all') this.#widen(epoch)
+    else if (keys.length > 0) this.#merge(epoch, known ?? new Set(), keys)
+  }
+
+  #merge(epoch: string, known: Set<string>, keys: readonly string[]): void {
+    const before = known.size
+    for (const key of keys) known.add(key)
+    this.#tables.set(epoch, known)
+    this.#keys += known.size - before
+  }
+
+  /** Turns tables into their epochs, those with most keys first, until at most `maxKeys` single keys are left. */
+  bound(maxKeys: number): void {
+    while (this.#keys > maxKeys) this.#widen(this.#largest())
+  }
+
+  /** Takes at most `maxKeys` keys out; epochs first, because each stands for most. */
+  take(maxKeys: number): PendingSlice {
+    const taken = new PendingKeys()
+    for (const epoch of this.#epochsFirst()) {
+      const room = maxKeys - taken.#keys - taken.#epochs
+      if (room <= 0) break
+      taken.add({ epoch, keys: this.#takeFrom(epoch, room) })
+    }
+    return { tables: [...taken.#list()], counts: taken.counts }
+  }
+
+  #takeFrom(epoch: string, room: number): string[] | 'all' {
+    const known = this.#tables.get(epoch) ?? new Set<string>()
+    if (known === 'all' || known.size <= room) {
+      this.#forget(epoch)
+      return known === 'all' ? known : [...known]
+    }
+    const keys: string[] = []
+    for (const key of known) {
+      if (keys.push(key) === room) break
+    }
+    for (const key of keys) known.delete(key)
+    this.#keys -= room
+    return keys
+  }
+
+  #epochsFirst(): string[] {
+    const isWide = (epoch: string) => Number(this.#tables.get(epoch) === 'all')
+    return [...this.#tables.keys()].sort((a, b) => isWide(b) - isWide(a))
+  }
+
+  #widen(epoch: string): void {
+    this.#forget(epoch)
+    this.#tables.set(epoch, 'all')
+    this.#epochs++
+  }
+
+  #forget(epoch: string): void {
+    const known = this.#tables.get(epoch)
+    if (known === 'all') this.#epochs--
+    else this.#keys -= known?.size ?? 0
+    this.#tables.delete(epoch)
+  }
+
+  #largest(): string {
+    let largest = ''
+    let most = -1
+    for (const [epoch, keys] of this.#tables) {
+      if (keys === 'all' || keys.size <= most) continue
+      largest = epoch
+      most = keys.size
+    }
+    return largest
+  }
+
+  *#list(): Iterable<InvalidatedTable> {
+    for (const [epoch, keys] of this.#tables) yield { epoch, keys: keys === 'all' ? keys : [...keys] }
+  }
+}
+
+/** The keys to remove for these tables, each once. */
+export function keysToRemove(tables: readonly InvalidatedTable[]): string[] {
+  const keys = new Set<string>()
+  for (const { epoch, keys: own } of tables) {
+    if (own === 'all') keys.add(epoch)
+    else for (const key of own) keys.add(key)
+  }
+  return [...keys]
+}

@@ -1,0 +1,61 @@
+import { AsideError, type Store } from 'drizzle-aside/store'
+import type { Connection, ConnectionOptions } from './connection.ts'
+import { connectIoredis, type IoredisClient, isIoredis } from './ioredis.ts'
+import { connectNodeRedis, isNodeRedis, type NodeRedisClient } from './node-redis.ts'
+import { storeOver } from './redis-store.ts'
+
+export type { IoredisClient } from './ioredis.ts'
+export type { NodeRedisClient } from './node-redis.ts'
+
+export interface RedisStoreOptions {
+  /**
+   * Whether the store opens a connection of its own with the client's settings. Default: true. With `false` it sends
+   * its commands over the client itself, with that client's queueing and time limits; the client must be connected by
+   * the app and must not repeat commands after a reconnect.
+   */
+  duplicate?: boolean
+  /**
+   * After how many milliseconds without a sign of life the store's own connection is given up and opened anew.
+   * Default: 5,000. It has nothing to do with the deadlines of a query, which are much shorter.
+   */
+  deadAfterMs?: number
+}
+
+/**
+ * A store on one Redis (6.2 or newer, or Valkey) over the client that the app already has: node-redis 5 and 6,
+ * ioredis 5 and 6. The store duplicates the client: same server, user, database and key prefix, but with settings that
+ * suit a cache (nothing queues while disconnected, nothing is sent twice). The duplicate connects with the first
+ * command; `close()` closes it and leaves the app's client alone.
+ *
+ * Commands: MGET, SET, UNLINK, PEXPIRE, PTTL, PING, and SCAN for `clear`. A text is kept as UTF-8.
+ *
+ * On a Redis that fails over to a replica a removal that was acknowledged may be lost with the old primary; see
+ * docs/limits.md. Cluster clients are refused.
+ *
+ * @example
+ * const redis = createClient({ url: process.env.REDIS_URL }) // or new Redis(process.env.REDIS_URL)
+ * const db = withCache(drizzle(pool), { store: redisStore(redis), namespace: 'shop', tables: [cached(users)] })
+ *
+ * @throws AsideError `ASIDE_BAD_STORE` when the client is none of these, or unfit with `duplicate: false`;
+ * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number.
+ */
+export function redisStore(client: NodeRedisClient | IoredisClient, options: RedisStoreOptions = {}): Store {
+  const { duplicate = true, deadAfterMs = 5_000 } = options
+  if (!(deadAfterMs > 0)) {
+    throw new AsideError(
+      'ASIDE_BAD_OPTION',
+      `deadAfterMs must be a positive number of milliseconds, not ${deadAfterMs}.`,
+    )
+  }
+  return storeOver(connect(client, { duplicate, deadAfterMs }))
+}
+
+function connect(client: NodeRedisClient | IoredisClient, options: ConnectionOptions): Connection {
+  if (isNodeRedis(client)) return connectNodeRedis(client, options)
+  if (isIoredis(client)) return connectIoredis(client, options)
+  throw new AsideError(
+    'ASIDE_BAD_STORE',
+    'redisStore() takes a client of node-redis (createClient) or ioredis (new Redis) for a single node. ' +
+      'Cluster, sentinel and pool clients of node-redis and Cluster of ioredis are not supported yet.',
+  )
+}

@@ -1,0 +1,81 @@
+import { AsideError, type Store } from 'drizzle-aside/store'
+import type { Command, Connection } from './connection.ts'
+import { EntryWriter, wholeMs } from './expiry.ts'
+
+// A command of many keys holds up everybody else on the server; several of them let others in between.
+const KEYS_PER_UNLINK = 512
+const KEYS_PER_SCAN = '1000'
+
+/** The {@link Store} verbs as Redis commands. */
+export function storeOver(connection: Connection): Store {
+  const entries = new EntryWriter(connection)
+  let closed = false
+  const open = () => {
+    if (closed) throw new AsideError('ASIDE_CLOSED', 'this Redis store was closed; create a new one.')
+    return connection
+  }
+  return {
+    name: 'redis',
+    processLocal: false,
+    async read(keys) {
+      if (keys.length === 0) return []
+      return (await open().run({ name: 'MGET', keys })) as (string | null)[]
+    },
+    async mint(stamps, ttlMs) {
+      if (stamps.length === 0) return []
+      const answers = await open().runAll(mintCommands(stamps, wholeMs(ttlMs)))
+      return answers.at(-1) as (string | null)[]
+    },
+    async write(key, text, ttlMs, keepAlive, stampTtlMs) {
+      open()
+      await entries.write({ name: 'SET', keys: [key], args: [text, 'PX', wholeMs(ttlMs)] }, keepAlive, stampTtlMs)
+    },
+    async remove(keys) {
+      await unlink(open(), keys)
+    },
+    async clear(prefix) {
+      await clearPrefix(open(), prefix)
+    },
+    async close() {
+      closed = true
+      await connection.close()
+    },
+  }
+}
+
+/**
+ * SET NX for each stamp and one MGET behind them: whoever minted first, all answers agree. `SET … NX GET` would save
+ * the MGET but needs Redis 7.0.
+ */
+function mintCommands(stamps: readonly { key: string; text: string }[], ttl: string): Command[] {
+  const sets = stamps.map(({ key, text }) => ({ name: 'SET', keys: [key], args: [text, 'NX', 'PX', ttl] }))
+  return [...sets, { name: 'MGET', keys: stamps.map(({ key }) => key) }]
+}
+
+async function unlink(connection: Connection, keys: readonly string[]): Promise<void> {
+  const commands: Command[] = []
+  for (let start = 0; start < keys.length; start += KEYS_PER_UNLINK) {
+    commands.push({ name: 'UNLINK', keys: keys.slice(start, start + KEYS_PER_UNLINK) })
+  }
+  const [only] = commands
+  if (commands.length === 1 && only) await connection.run(only)
+  else if (commands.length > 1) await connection.runAll(commands)
+}
+
+/** SCAN may answer a key twice and always answers those that stay throughout, which is all that is asked for here. */
+async function clearPrefix(connection: Connection, prefix: string): Promise<void> {
+  const args = ['MATCH', `${literal(connection.keyPrefix + prefix)}*`, 'COUNT', KEYS_PER_SCAN]
+  let cursor = '0'
+  do {
+    const answer = await connection.run({ name: 'SCAN', keys: [], args: [cursor, ...args] })
+    const [next, found] = answer as [string, string[]]
+    await unlink(
+      connection,
+      found.map((key) => key.slice(connection.keyPrefix.length)),
+    )
+    cursor = String(next)
+  } while (cursor !== '0')
+}
+
+/** The text as a glob that matches only itself. */
+const literal = (text: string) => text.replace(/[\\*?[\]^-]/g, '\\$&')

@@ -1,0 +1,240 @@
+import { describe, expect, test } from 'vitest'
+import type { AsideEvent } from '../../packages/core/src/ports/events.ts'
+import type { Store } from '../../packages/core/src/ports/store.ts'
+import { guardStore } from '../../packages/core/src/stores/guard-store.ts'
+import { memoryStore } from '../../packages/core/src/stores/memory-store.ts'
+import { manualClock, settle } from '../harness/clock.ts'
+
+const never = () => new Promise<never>(() => {})
+const broken = () => Promise.reject(new Error('broken'))
+const throwing = () => {
+  throw new Error('thrown')
+}
+
+interface Guarded {
+  calls: (readonly string[])[]
+  events: AsideEvent[]
+}
+
+/** A memory store behind a guard, with some of its methods replaced. */
+function guarded(replaced: Partial<Store> = {}) {
+  const clock = manualClock()
+  const seen: Guarded = { calls: [], events: [] }
+  const inner = memoryStore({ clock })
+  const store: Store = { ...inner, ...replaced }
+  const read = store.read
+  store.read = (keys) => {
+    seen.calls.push(keys)
+    return read(keys)
+  }
+  const guard = guardStore(store, { clock, emit: (event) => void seen.events.push(event) })
+  return { guard, clock, inner, ...seen }
+}
+
+describe('reads of one tick', () => {
+  test('are one question, and each reader gets its own values', async () => {
+    const { guard, calls, inner } = guarded()
+    for (const key of ['a', 'b', 'c']) await inner.write(key, key.toUpperCase(), 60_000, [], 0)
+    const reads = [guard.read(['a', 'x']), guard.read(['b']), guard.read([]), guard.read(['c', 'a', 'a'])]
+    expect(await Promise.all(reads)).toEqual([['A', null], ['B'], [], ['C', 'A', 'A']])
+    expect(calls).toEqual([['a', 'x', 'b', 'c', 'a', 'a']])
+  })
+
+  test('in a burst of promise continuations are one question', async () => {
+    const { guard, calls } = guarded()
+    let start = () => {}
+    const started = new Promise<void>((resolve) => {
+      start = resolve
+    })
+    const readers = Array.from({ length: 20 }, async (_, index) => {
+      await started
+      for (let hop = 0; hop < index % 5; hop++) await undefined
+      return guard.read([`k${index}`])
+    })
+    setImmediate(start)
+    expect(await Promise.all(readers)).toEqual(Array(20).fill([null]))
+    expect(calls).toHaveLength(1)
+    expect(calls[0]).toHaveLength(20)
+  })
+
+  test('of another tick are another question', async () => {
+    const { guard, calls } = guarded()
+    await guard.read(['a'])
+    await guard.read(['b'])
+    expect(calls).toEqual([['a'], ['b']])
+  })
+
+  test('that ask for more than 1,000 keys are split between readers, and one large read within itself', async () => {
+    const { guard, calls, inner } = guarded()
+    const keys = Array.from({ length: 2_300 }, (_, index) => `k${index}`)
+    await inner.mint(
+      keys.map((key) => ({ key, text: key })),
+      60_000,
+    )
+    const small = [keys.slice(0, 600), keys.slice(600, 1_200), keys.slice(1_200, 1_300)]
+    const [large, ...rest] = await Promise.all([guard.read(keys), ...small.map((part) => guard.read(part))])
+    expect(large).toEqual(keys)
+    expect(rest).toEqual(small)
+    expect(Math.max(...calls.map((call) => call.length))).toBeLessThanOrEqual(1_000)
+    expect(calls.flat()).toHaveLength(2_300 + 1_300)
+  })
+
+  test('fail together when the store fails, with one event', async () => {
+    const { guard, events } = guarded({ read: broken })
+    expect(await Promise.all([guard.read(['a']), guard.read(['b'])])).toEqual([undefined, undefined])
+    expect(events).toEqual([{ type: 'storeFailed', step: 'read', error: new Error('broken') }])
+  })
+
+  test('one failed part fails a large read', async () => {
+    const { guard } = guarded({ read: async (keys) => (keys.length < 1_000 ? broken() : keys.map(() => null)) })
+    expect(await guard.read(Array(1_500).fill('k'))).toBeUndefined()
+  })
+})
+
+describe('a store that does not answer', () => {
+  test('makes a read late after 50 ms, not before, and the late answer is ignored', async () => {
+    let answer: (values: string[]) => void = () => {}
+    const late = () =>
+      new Promise<string[]>((resolve) => {
+        answer = resolve
+      })
+    const { guard, clock, events } = guarded({ read: late })
+    let outcome: unknown = 'waiting'
+    const read = guard.read(['a']).then((values) => {
+      outcome = values
+    })
+    await clock.advanceAndSettle(49)
+    expect(outcome).toBe('waiting')
+    await clock.advanceAndSettle(1)
+    await read
+    expect(outcome).toBeUndefined()
+    answer(['too late'])
+    await settle()
+    expect(outcome).toBeUndefined()
+    expect(events).toEqual([{ type: 'storeLate', step: 'read', deadlineMs: 50 }])
+  })
+
+  test('a rejection after the deadline disturbs nobody', async () => {
+    let fail: (error: Error) => void = () => {}
+    const { guard, clock, events } = guarded({
+      remove: () =>
+        new Promise((_, reject) => {
+          fail = reject
+        }),
+    })
+    const removed = guard.remove(['a'])
+    await clock.advanceAndSettle(250)
+    expect(await removed).toBe(false)
+    fail(new Error('late'))
+    await settle()
+    expect(events).toEqual([{ type: 'storeLate', step: 'remove', deadlineMs: 250 }])
+  })
+
+  test('makes a mint late after 50 ms and a removal after 250 ms', async () => {
+    const { guard, clock, events } = guarded({ mint: never, remove: never })
+    const [minted, removed] = [guard.mint([{ key: 's', text: 'x' }], 1), guard.remove(['a'])]
+    await clock.advanceAndSettle(50)
+    expect(await minted).toBeUndefined()
+    expect(events.map((event) => event.type === 'storeLate' && event.step)).toEqual(['mint'])
+    await clock.advanceAndSettle(200)
+    expect(await removed).toBe(false)
+    expect(events.map((event) => event.type === 'storeLate' && event.step)).toEqual(['mint', 'remove'])
+  })
+
+  test('the deadlines can be set', async () => {
+    const clock = manualClock()
+    const store: Store = { ...memoryStore(), read: never, remove: never }
+    const guard = guardStore(store, { clock, emit: () => {}, readDeadlineMs: 5, removeDeadlineMs: 7 })
+    const outcomes = Promise.all([guard.read(['a']), guard.remove(['a'])])
+    await settle()
+    await clock.advanceAndSettle(7)
+    expect(await outcomes).toEqual([undefined, false])
+  })
+
+  test('an answer that lies ready when a blocked event loop comes back is not late', async () => {
+    let answer: (values: string[]) => void = () => {}
+    const { guard, clock } = guarded({
+      read: () =>
+        new Promise((resolve) => {
+          answer = resolve
+        }),
+    })
+    const read = guard.read(['a'])
+    await settle()
+    // The timer runs first, then the poll phase reads the socket.
+    clock.advance(200)
+    answer(['A'])
+    expect(await read).toEqual(['A'])
+  })
+})
+
+describe('timers', () => {
+  test('one per question, and none is left when the answer is there', async () => {
+    const { guard, clock } = guarded()
+    const reads = Array.from({ length: 10 }, (_, index) => guard.read([`k${index}`]))
+    await Promise.all(reads)
+    await guard.remove(['a'])
+    await guard.mint([{ key: 's', text: 'x' }], 1_000)
+    expect(clock.pending()).toBe(0)
+  })
+})
+
+describe('a store that fails', () => {
+  test.each([
+    ['rejects', broken],
+    ['throws', throwing],
+  ])('and %s never makes the guard reject; every call has its event', async (_, fails) => {
+    const all = { read: fails, mint: fails, write: fails, remove: fails, clear: fails, close: fails }
+    const { guard, events } = guarded(all)
+    expect(await guard.read(['a'])).toBeUndefined()
+    expect(await guard.mint([{ key: 's', text: 'x' }], 1)).toBeUndefined()
+    guard.write('a', 'A', 1, [], 1)
+    await settle()
+    expect(await guard.remove(['a'])).toBe(false)
+    expect(await guard.clear('a')).toBe(false)
+    await guard.close()
+    const steps = events.map((event) => event.type === 'storeFailed' && event.step)
+    expect(steps).toEqual(['read', 'mint', 'write', 'remove', 'clear', 'close'])
+  })
+
+  test.each<[string, unknown]>([
+    ['too few values', []],
+    ['too many values', ['A', 'B', 'C']],
+    ['a number', ['A', 1]],
+    ['undefined', ['A', undefined]],
+    ['a buffer', ['A', Buffer.from('B')]],
+    ['no list', 'AB'],
+    ['nothing', undefined],
+  ])('is one that answers %s', async (_, values) => {
+    const answers = async () => values as (string | null)[]
+    const { guard, events } = guarded({ read: answers, mint: answers })
+    expect(await guard.read(['a', 'b'])).toBeUndefined()
+    expect(
+      await guard.mint(
+        ['a', 'b'].map((key) => ({ key, text: 'x' })),
+        1,
+      ),
+    ).toBeUndefined()
+    expect(events).toMatchObject([
+      { type: 'storeFailed', step: 'read', error: { code: 'ASIDE_BAD_STORE' } },
+      { type: 'storeFailed', step: 'mint', error: { code: 'ASIDE_BAD_STORE' } },
+    ])
+  })
+})
+
+describe('what goes through', () => {
+  test('a guarded store keeps, removes and clears like the store behind it', async () => {
+    const { guard, inner, events } = guarded()
+    expect(await guard.mint([{ key: 's', text: 'S' }], 60_000)).toEqual(['S'])
+    guard.write('e', 'E', 60_000, ['s'], 120_000)
+    expect(await guard.read(['e', 's'])).toEqual(['E', 'S'])
+    expect(await guard.remove(['s'])).toBe(true)
+    expect(await guard.read(['e', 's'])).toEqual(['E', null])
+    expect(await guard.clear('')).toBe(true)
+    expect(inner.stats().entries).toBe(0)
+    await guard.close()
+    expect(await guard.read(['e'])).toBeUndefined()
+    expect(guard).toMatchObject({ name: 'memory', processLocal: true })
+    expect(events).toMatchObject([{ type: 'storeFailed', step: 'read', error: { code: 'ASIDE_CLOSED' } }])
+  })
+})

@@ -1,0 +1,282 @@
+import { type NodeRedisClient, redisStore } from '@drizzle-aside/redis'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createClientPool, createCluster } from 'redis'
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { type FreshRedis, freshRedis } from '../harness/databases.ts'
+import { tcpProxy } from '../harness/tcp-proxy.ts'
+import { type RedisLibrary, redisLibraries } from './redis-clients.ts'
+import { type OpenedStore, storeConformance } from './store-conformance.ts'
+
+let admin: ReturnType<typeof createClient>
+const MINUTE = 60_000
+
+beforeAll(async () => {
+  admin = createClient({ url: inject('redis').url })
+  admin.on('error', () => {})
+  await admin.connect()
+})
+afterAll(() => admin.destroy())
+
+/** Moves the time of kept keys by hand: each life is cut by `ms` at the server. */
+async function age(part: string, ms: number): Promise<void> {
+  const pattern = `*${part}*`
+  for await (const keys of admin.scanIterator({ MATCH: pattern, COUNT: 1_000 })) {
+    for (const key of keys) {
+      const left = await admin.pTTL(key)
+      if (left > ms) await admin.pExpire(key, left - ms)
+      else if (left >= 0) await admin.unlink(key)
+    }
+  }
+}
+
+async function openOver(library: RedisLibrary, options?: { keyPrefix?: string }): Promise<OpenedStore> {
+  const redis: FreshRedis = await freshRedis()
+  const apps = await Promise.all([library.open(redis.url, options), library.open(redis.url, options)])
+  const [store, second] = apps.map(({ client }) => redisStore(client))
+  if (store === undefined || second === undefined) throw new Error('two stores')
+  return {
+    store,
+    second,
+    prefix: `${redis.namespace}:`,
+    advance: (ms) => age(redis.namespace, ms),
+    async close() {
+      await Promise.all([store.close(), second.close()])
+      for (const app of apps) app.close()
+      await redis.drop()
+    },
+  }
+}
+
+for (const library of redisLibraries) {
+  storeConformance({ name: library.name, open: () => openOver(library) }, test)
+  storeConformance(
+    { name: `${library.name} with a key prefix`, open: () => openOver(library, { keyPrefix: 'app[*]:' }) },
+    test,
+  )
+}
+
+describe.each(redisLibraries)('redisStore over $name', (library) => {
+  async function opened() {
+    const redis = await freshRedis()
+    const app = await library.open(redis.url)
+    return { redis, app, store: redisStore(app.client), key: `${redis.namespace}:k` }
+  }
+
+  test('closes its own connection only, and opens none before the first command', async () => {
+    const { app, store, key } = await opened()
+    const before = await connections()
+    const unused = redisStore(app.client)
+    await unused.close()
+    expect(await connections()).toBe(before)
+    await store.read([key])
+    expect(await connections()).toBe(before + 1)
+    await store.close()
+    await expect.poll(connections).toBe(before)
+    expect(await app.ping()).toBe('PONG')
+    app.close()
+  })
+
+  async function connections(): Promise<number> {
+    return (await admin.sendCommand(['CLIENT', 'LIST', 'TYPE', 'normal'])).toString().trim().split('\n').length
+  }
+
+  test('keeps the database and the password of the client', async () => {
+    const { redis, app } = await opened()
+    app.close()
+    const url = new URL(redis.url)
+    url.pathname = '/7'
+    const seventh = await library.open(url.href)
+    const store = redisStore(seventh.client)
+    await store.write(`${redis.namespace}:k`, 'in seven', MINUTE, [], MINUTE)
+    expect(await admin.get(`${redis.namespace}:k`)).toBeNull()
+    const reader = await library.open(url.href)
+    const second = redisStore(reader.client)
+    expect(await second.read([`${redis.namespace}:k`])).toEqual(['in seven'])
+    await store.remove([`${redis.namespace}:k`])
+    await Promise.all([store.close(), second.close()])
+    for (const client of [seventh, reader]) client.close()
+  })
+
+  test('works with the app client itself, and leaves it open', async () => {
+    const redis = await freshRedis()
+    const app = library.name === 'ioredis' ? calmIoredis(redis.url) : (await library.open(redis.url)).client
+    const store = redisStore(app, { duplicate: false })
+    const key = `${redis.namespace}:k`
+    await store.write(key, 'A', MINUTE, [], MINUTE)
+    expect(await store.read([key])).toEqual(['A'])
+    await store.close()
+    const again = redisStore(app, { duplicate: false })
+    expect(await again.read([key])).toEqual(['A'])
+    await redis.drop()
+    if ('disconnect' in app) app.disconnect()
+  })
+
+  test('a mint whose answer was lost is not sent again: a stamp removed meanwhile stays away', async () => {
+    const redis = await freshRedis()
+    const proxy = await tcpProxy(redis.url)
+    const app = await library.open(proxy.url)
+    const store = redisStore(app.client)
+    const key = `${redis.namespace}:s`
+    await store.read([key])
+
+    proxy.blackHole('toClient')
+    const lost = store.mint([{ key, text: 'first' }], MINUTE)
+    lost.catch(() => {})
+    await expect.poll(() => admin.get(key)).toBe('first')
+    await admin.unlink(key)
+    proxy.cut()
+    proxy.heal()
+    await expect(lost).rejects.toThrow()
+    await expect.poll(() => store.read([key]).catch(() => 'no connection')).toEqual([null])
+    expect(await store.mint([{ key, text: 'second' }], MINUTE)).toEqual(['second'])
+
+    await store.close()
+    app.close()
+    await proxy.close()
+    await redis.drop()
+  })
+
+  test('without a connection every call fails at once and nothing is sent later', async () => {
+    const redis = await freshRedis()
+    const proxy = await tcpProxy(redis.url)
+    const app = await library.open(proxy.url)
+    const store = redisStore(app.client)
+    const key = `${redis.namespace}:k`
+    await store.read([key])
+    proxy.refuse()
+    await expect
+      .poll(() =>
+        store.read([key]).then(
+          () => 'read',
+          () => 'failed',
+        ),
+      )
+      .toBe('failed')
+
+    const calls = [
+      store.read([key]),
+      store.mint([{ key, text: 'x' }], MINUTE),
+      store.write(key, 'x', MINUTE, [key], MINUTE),
+      store.remove(Array.from({ length: 1_500 }, (_, index) => `${key}${index}`)),
+      store.clear(key),
+    ]
+    // They settle without the network doing anything: before the connection is back.
+    const outcomes = await Promise.allSettled(calls)
+    expect(outcomes.map(({ status }) => status)).toEqual(Array(5).fill('rejected'))
+    proxy.heal()
+    await expect.poll(() => store.read([key]).catch(() => 'no connection')).toEqual([null])
+
+    await store.close()
+    app.close()
+    await proxy.close()
+  })
+
+  test('when the server cannot be reached at the start, the first calls fail and the store recovers', async () => {
+    const redis = await freshRedis()
+    const proxy = await tcpProxy(redis.url)
+    const app = await library.open(proxy.url)
+    proxy.refuse()
+    const store = redisStore(app.client)
+    await expect(store.read(['k'])).rejects.toThrow()
+    proxy.heal()
+    await expect.poll(() => store.read([`${redis.namespace}:k`]).catch(() => 'no connection')).toEqual([null])
+    await store.close()
+    app.close()
+    await proxy.close()
+  })
+
+  test('gives up a connection that swallows everything, and comes back on a new one', async () => {
+    const redis = await freshRedis()
+    const proxy = await tcpProxy(redis.url)
+    const app = await library.open(proxy.url)
+    const store = redisStore(app.client, { deadAfterMs: 200 })
+    await store.read(['k'])
+    // Held for good: what this connection sent is never answered, while new connections work.
+    let held = false
+    proxy.inspect((direction, chunk) => {
+      if (held || direction === 'toClient' || !chunk.toString().includes('swallowed')) return 'pass'
+      held = true
+      return 'hold'
+    })
+    const swallowed = store.read(['swallowed'])
+    swallowed.catch(() => {})
+    await expect.poll(() => held).toBe(true)
+    proxy.blackHole()
+    await expect(swallowed).rejects.toThrow()
+    proxy.cut()
+    proxy.heal()
+    await expect.poll(() => store.read(['k']).catch(() => 'no connection'), { timeout: 10_000 }).toEqual([null])
+    await store.close()
+    app.close()
+    await proxy.close()
+  })
+})
+
+function calmIoredis(url: string): Redis {
+  const client = new Redis(url, { autoResendUnfulfilledCommands: false })
+  client.on('error', () => {})
+  return client
+}
+
+/** The client of a Redis 6.2 as far as the store can see: PEXPIRE takes no options. */
+function withoutGt(client: NodeRedisClient): NodeRedisClient {
+  return Object.assign(Object.create(client) as NodeRedisClient, {
+    sendCommand: (words: string[], options?: object) =>
+      words[0] === 'PEXPIRE' && words.length > 3
+        ? Promise.reject(new Error(`ERR wrong number of arguments for 'pexpire' command`))
+        : client.sendCommand(words, options),
+  })
+}
+
+describe('redisStore', () => {
+  test('raises lives without shortening them on Redis 6.2, which has no PEXPIRE … GT', async () => {
+    const redis = await freshRedis()
+    const [short, long, missing, entry] = ['short', 'long', 'missing', 'e'].map((name) => `${redis.namespace}:${name}`)
+    if (!short || !long || !missing || !entry) throw new Error('four keys')
+    const store = redisStore(withoutGt(admin), { duplicate: false })
+    await store.mint([{ key: short, text: 's' }], MINUTE)
+    await store.mint([{ key: long, text: 'l' }], 60 * MINUTE)
+    for (const text of ['first, which learns', 'second']) {
+      await store.write(entry, text, MINUTE, [short, long, missing], 10 * MINUTE)
+      expect(await store.read([entry, missing])).toEqual([text, null])
+      expect(await admin.pTTL(short)).toBeGreaterThan(9 * MINUTE)
+      expect(await admin.pTTL(long)).toBeGreaterThan(59 * MINUTE)
+    }
+    await redis.drop()
+  })
+
+  test('refuses what is no single-node client, and says what is', () => {
+    const cluster = new Cluster(['redis://127.0.0.1:1'], { lazyConnect: true })
+    const others = [cluster, createCluster({ rootNodes: [] }), createClientPool(), {}, null, 'redis://localhost']
+    for (const other of others) {
+      expect(() => redisStore(other as never)).toThrow(/ASIDE_BAD_STORE.*createClient.*ioredis/)
+    }
+  })
+
+  test('refuses to use a client directly that repeats commands or answers from its own cache', () => {
+    const ioredis = new Redis({ lazyConnect: true })
+    expect(() => redisStore(ioredis, { duplicate: false })).toThrow(/ASIDE_BAD_STORE.*autoResendUnfulfilledCommands/)
+    const caching = createClient({ RESP: 3, clientSideCache: { ttl: 0, maxEntries: 10 } })
+    expect(() => redisStore(caching, { duplicate: false })).toThrow(/ASIDE_BAD_STORE.*client-side cache/)
+  })
+
+  test('never answers from a client-side cache of the app client', async () => {
+    const redis = await freshRedis()
+    const app = createClient({ url: redis.url, RESP: 3, clientSideCache: { ttl: 0, maxEntries: 10 } })
+    app.on('error', () => {})
+    await app.connect()
+    const store = redisStore(app)
+    const key = `${redis.namespace}:k`
+    for (let round = 0; round < 50; round++) {
+      await admin.set(key, `${round}`)
+      expect(await store.read([key])).toEqual([`${round}`])
+    }
+    await store.close()
+    app.destroy()
+    await redis.drop()
+  })
+
+  test.each([0, -5, Number.NaN])('refuses deadAfterMs: %s', (deadAfterMs) => {
+    expect(() => redisStore(admin, { deadAfterMs })).toThrow(/ASIDE_BAD_OPTION.*deadAfterMs/)
+  })
+})

@@ -1,0 +1,276 @@
+/**
+ * What every store must do, told as tests that any runner can run: `declare` is the runner's `test`.
+ *
+ * @example
+ * storeConformance({ name: 'my store', open: async () => ({ store, second, prefix, advance, close }) }, test)
+ */
+import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
+import type { Store } from 'drizzle-aside/store'
+
+/** A store opened for one test. */
+export interface OpenedStore {
+  readonly store: Store
+  /** Another user of the same data: another process's store, or what comes closest. */
+  readonly second: Store
+  /** Begins every key of this test; nobody else has it. */
+  readonly prefix: string
+  /** Lets so many milliseconds go by for what is kept, without sleeping. */
+  advance(ms: number): Promise<void>
+  /** Closes what is left open. */
+  close(): Promise<void>
+}
+
+export interface StoreSubject {
+  readonly name: string
+  open(): Promise<OpenedStore>
+}
+
+type Declare = (name: string, run: () => Promise<void>) => void
+
+interface Rule {
+  readonly promise: string
+  check(opened: OpenedStore): Promise<void>
+}
+
+const MINUTE = 60_000
+
+/** Declares one test per promise of the store contract. */
+export function storeConformance(subject: StoreSubject, declare: Declare): void {
+  for (const rule of rules) {
+    declare(`${subject.name}: ${rule.promise}`, async () => {
+      const opened = await subject.open()
+      try {
+        await rule.check(opened)
+      } finally {
+        await opened.close()
+      }
+    })
+  }
+}
+
+const rules: Rule[] = [
+  {
+    promise: 'answers in the order of the keys, null for what is missing, a key asked twice twice',
+    async check({ store, prefix: p }) {
+      await store.write(`${p}a`, 'A', MINUTE, [], MINUTE)
+      await store.write(`${p}b`, 'B', MINUTE, [], MINUTE)
+      deepEqual(await store.read([`${p}b`, `${p}x`, `${p}a`, `${p}b`]), ['B', null, 'A', 'B'])
+    },
+  },
+  {
+    promise: 'asking for nothing, minting nothing and removing nothing is no error',
+    async check({ store }) {
+      deepEqual(await store.read([]), [])
+      deepEqual(await store.mint([], MINUTE), [])
+      await store.remove([])
+    },
+  },
+  {
+    promise: 'a later write replaces the text and its time to live',
+    async check({ store, prefix: p, advance }) {
+      await store.write(`${p}a`, 'old', MINUTE, [], MINUTE)
+      await store.write(`${p}a`, 'new', 10 * MINUTE, [], MINUTE)
+      await advance(5 * MINUTE)
+      deepEqual(await store.read([`${p}a`]), ['new'])
+    },
+  },
+  {
+    promise: 'mints what is missing and takes what is there',
+    async check({ store, second, prefix: p }) {
+      deepEqual(await store.mint([{ key: `${p}s`, text: 'one' }], MINUTE), ['one'])
+      const both = [`${p}t`, `${p}s`].map((key) => ({ key, text: 'two' }))
+      deepEqual(await second.mint(both, MINUTE), ['two', 'one'])
+      deepEqual(await store.read([`${p}s`, `${p}t`]), ['one', 'two'])
+    },
+  },
+  {
+    promise: 'of 50 concurrent minters exactly one wins and all agree',
+    async check({ store, second, prefix: p }) {
+      const minters = Array.from({ length: 50 }, (_, index) => ({
+        from: index % 2 ? store : second,
+        text: `m${index}`,
+      }))
+      const answers = await Promise.all(
+        minters.map(({ from, text }) =>
+          from.mint(
+            [
+              { key: `${p}s`, text },
+              { key: `${p}t`, text },
+            ],
+            MINUTE,
+          ),
+        ),
+      )
+      const [winners] = answers
+      for (const answer of answers) deepEqual(answer, winners)
+      ok(minters.some(({ text }) => text === winners?.[0]))
+      deepEqual(await store.read([`${p}s`, `${p}t`]), winners)
+    },
+  },
+  {
+    promise: 'a stamp minted after a removal is the new text',
+    async check({ store, second, prefix: p }) {
+      await store.mint([{ key: `${p}s`, text: 'one' }], MINUTE)
+      await second.remove([`${p}s`])
+      deepEqual(await store.mint([{ key: `${p}s`, text: 'two' }], MINUTE), ['two'])
+      deepEqual(await second.read([`${p}s`]), ['two'])
+    },
+  },
+  {
+    promise: 'a removal that resolved is seen by everybody at once, and only its keys are gone',
+    async check({ store, second, prefix: p }) {
+      for (let round = 0; round < 20; round++) {
+        await store.write(`${p}a`, `a${round}`, MINUTE, [], MINUTE)
+        await store.mint([{ key: `${p}s`, text: `s${round}` }], MINUTE)
+        await store.write(`${p}kept`, 'kept', MINUTE, [], MINUTE)
+        deepEqual(await second.read([`${p}a`, `${p}s`]), [`a${round}`, `s${round}`])
+        await store.remove([`${p}a`, `${p}s`, `${p}never`])
+        deepEqual(await second.read([`${p}a`, `${p}s`, `${p}kept`]), [null, null, 'kept'])
+      }
+    },
+  },
+  {
+    promise: 'a removed value stays away: raising its life, reading and time do not bring it back',
+    async check({ store, second, prefix: p, advance }) {
+      await store.mint([{ key: `${p}s`, text: 'one' }], MINUTE)
+      await store.remove([`${p}s`])
+      await second.write(`${p}e`, 'entry', MINUTE, [`${p}s`], 10 * MINUTE)
+      deepEqual(await store.read([`${p}s`, `${p}e`]), [null, 'entry'])
+      await advance(1_000)
+      deepEqual(await second.read([`${p}s`]), [null])
+    },
+  },
+  {
+    promise: 'removing twice, or again when a new stamp was minted, is harmless',
+    async check({ store, prefix: p }) {
+      await store.mint([{ key: `${p}s`, text: 'one' }], MINUTE)
+      await Promise.all([store.remove([`${p}s`]), store.remove([`${p}s`, `${p}s`])])
+      await store.mint([{ key: `${p}s`, text: 'two' }], MINUTE)
+      await store.remove([`${p}s`])
+      deepEqual(await store.read([`${p}s`]), [null])
+    },
+  },
+  {
+    promise: 'removes thousands of keys in one call',
+    async check({ store, prefix: p }) {
+      const keys = Array.from({ length: 2_500 }, (_, index) => `${p}${index}`)
+      for (let start = 0; start < keys.length; start += 500) {
+        const stamps = keys.slice(start, start + 500).map((key) => ({ key, text: 'x' }))
+        await store.mint(stamps, MINUTE)
+      }
+      await store.remove(keys)
+      deepEqual(new Set(await store.read(keys)), new Set([null]))
+    },
+  },
+  {
+    promise: 'entries and stamps end with their time to live, whole milliseconds or not',
+    async check({ store, prefix: p, advance }) {
+      await store.write(`${p}e`, 'entry', MINUTE + 0.5, [], MINUTE)
+      await store.mint([{ key: `${p}s`, text: 'stamp' }], 2 * MINUTE + 0.25)
+      deepEqual(await store.read([`${p}e`, `${p}s`]), ['entry', 'stamp'])
+      await advance(MINUTE + 1_000)
+      deepEqual(await store.read([`${p}e`, `${p}s`]), [null, 'stamp'])
+      await advance(MINUTE)
+      deepEqual(await store.read([`${p}s`]), [null])
+    },
+  },
+  {
+    promise: 'taking a stamp does not start its life anew',
+    async check({ store, prefix: p, advance }) {
+      await store.mint([{ key: `${p}s`, text: 'one' }], MINUTE)
+      await advance(MINUTE / 2)
+      deepEqual(await store.mint([{ key: `${p}s`, text: 'two' }], 10 * MINUTE), ['one'])
+      await advance(MINUTE / 2 + 1_000)
+      deepEqual(await store.mint([{ key: `${p}s`, text: 'three' }], MINUTE), ['three'])
+    },
+  },
+  {
+    promise: 'a fill raises the life of its stamps and never shortens it',
+    async check({ store, prefix: p, advance }) {
+      await store.mint([{ key: `${p}short`, text: 'short' }], MINUTE)
+      await store.mint([{ key: `${p}long`, text: 'long' }], 60 * MINUTE)
+      await store.write(`${p}e`, 'entry', MINUTE, [`${p}short`, `${p}long`, `${p}missing`], 10 * MINUTE)
+      await advance(9 * MINUTE)
+      deepEqual(await store.read([`${p}short`, `${p}long`, `${p}missing`]), ['short', 'long', null])
+      await advance(2 * MINUTE)
+      deepEqual(await store.read([`${p}short`, `${p}long`]), [null, 'long'])
+    },
+  },
+  {
+    promise: 'keeps any key and any text exactly, the empty text and a megabyte included',
+    async check({ store, second, prefix: p }) {
+      const hostile = [
+        '',
+        ' ',
+        '0',
+        'null',
+        '\r\n+OK\r\n$-1\r\n',
+        '\u0000\u0001\u001f',
+        '😀 é é ﬀ',
+        '"\'`\\*?[a-z]^{}',
+        'nil',
+      ]
+      const texts = [...hostile, 'x'.repeat(1_000_000), 'ü😀'.repeat(100_000)]
+      const keys = texts.map((text, index) => `${p}${text.slice(0, 40)}#${index}`)
+      for (const [index, key] of keys.entries()) await store.write(key, texts[index] ?? '', MINUTE, [], MINUTE)
+      deepEqual(await second.read(keys), texts)
+      await second.remove(keys)
+      deepEqual(new Set(await store.read(keys)), new Set([null]))
+    },
+  },
+  {
+    promise: 'the empty text is a value, also as a stamp',
+    async check({ store, prefix: p }) {
+      deepEqual(await store.mint([{ key: `${p}s`, text: '' }], MINUTE), [''])
+      deepEqual(await store.mint([{ key: `${p}s`, text: 'other' }], MINUTE), [''])
+      deepEqual(await store.read([`${p}s`]), [''])
+    },
+  },
+  {
+    promise: 'clears a prefix, taken literally, and nothing else',
+    async check({ store, prefix: p }) {
+      const inside = Array.from({ length: 1_200 }, (_, index) => `${p}a*b?[c]\\^-${index}`)
+      const outside = [`${p}aXbY[c]\\^-1`, `${p}a*b?c\\^-1`, `${p}other`]
+      for (const key of [...inside, ...outside]) await store.write(key, 'x', MINUTE, [], MINUTE)
+      await store.clear(`${p}a*b?[c]\\^-`)
+      deepEqual(new Set(await store.read(inside)), new Set([null]))
+      deepEqual(await store.read(outside), ['x', 'x', 'x'])
+    },
+  },
+  {
+    promise: 'reads 1,000 keys in one call, in order',
+    async check({ store, prefix: p }) {
+      const stamps = Array.from({ length: 500 }, (_, index) => ({ key: `${p}${2 * index}`, text: `t${2 * index}` }))
+      await store.mint(stamps, MINUTE)
+      const keys = Array.from({ length: 1_000 }, (_, index) => `${p}${index}`)
+      const values = await store.read(keys)
+      deepEqual(
+        values,
+        keys.map((_, index) => (index % 2 ? null : `t${index}`)),
+      )
+    },
+  },
+  {
+    promise: 'once closed, every call rejects and says so; other users go on; closing twice is no error',
+    async check({ store, second, prefix: p }) {
+      await second.write(`${p}a`, 'A', MINUTE, [], MINUTE)
+      await store.read([`${p}a`])
+      await store.close()
+      await store.close()
+      const closed = { code: 'ASIDE_CLOSED' }
+      await rejects(store.read([`${p}a`]), closed)
+      await rejects(store.mint([{ key: `${p}s`, text: 'x' }], MINUTE), closed)
+      await rejects(store.write(`${p}a`, 'x', MINUTE, [], MINUTE), closed)
+      await rejects(store.remove([`${p}a`]), closed)
+      await rejects(store.clear(p), closed)
+      deepEqual(await second.read([`${p}a`]), ['A'])
+    },
+  },
+  {
+    promise: 'has a name and says whether it is process-local',
+    async check({ store }) {
+      ok(store.name.length > 0)
+      equal(typeof store.processLocal, 'boolean')
+    },
+  },
+]
