@@ -1,0 +1,91 @@
+import { AsideError } from '../errors.ts'
+import type { LookupKey } from '../model/record.ts'
+import type { NamedTable, WrittenRows } from '../ports/paths.ts'
+import { encodeFor } from './encode-row.ts'
+import { explainStatement, type Explanation } from './explain-statement.ts'
+import type { Database } from './internals.ts'
+import { currentScope, type CallOptions, type StatementContext } from './statement-context.ts'
+import { contextOf, rewrap, type WrappedSession } from './wrap-database.ts'
+
+/** The engine's verbs that are not about one statement. */
+export interface EngineVerbs<Stats, Health> {
+  stats(): Stats
+  health(): Health
+  ready(options?: { reload?: boolean }): Promise<void>
+  reads(state: 'on' | 'off'): void
+  flush(): Promise<void>
+  invalidateKeys(table: NamedTable, row: Readonly<Record<string, unknown>>): Promise<void>
+  peek(lookup: Parameters<StatementContext['read']['read']>[0], key: LookupKey): Promise<'hit' | 'miss' | 'unknown'>
+  listen(listener: (event: never) => void): () => void
+  close(): Promise<void>
+  toMs(duration: unknown): number
+}
+
+export interface HandleOptions {
+  ttl?: unknown
+  cache?: boolean
+  writes?: readonly object[]
+}
+
+/** Makes the `$aside` of one wrapped session. */
+export function createHandle<Stats, Health>(
+  database: () => Database,
+  session: WrappedSession,
+  verbs: EngineVerbs<Stats, Health>,
+) {
+  const context = contextOf(session)
+  const named = (table: object): NamedTable => context.shape(table)
+  return {
+    with: (options: HandleOptions) => rewrap(database(), session, callOptions(options, session.tools.call, named, verbs)),
+    explain: (query: unknown): Promise<Explanation> => explainStatement(query, context, verbs),
+    wrote: (table: object, rows?: { old?: object; new?: object }) =>
+      context.write.wrote(named(table), currentScope(context), rows && encodeRows(context, table, rows)),
+    invalidate: (table: object, key?: unknown) => {
+      if (key === undefined) return context.write.wrote(named(table), currentScope(context), undefined)
+      return verbs.invalidateKeys(named(table), keyRow(context, table, key))
+    },
+    flush: () => verbs.flush(),
+    reads: (state: 'on' | 'off') => verbs.reads(state),
+    ready: (options?: { reload?: boolean }) => verbs.ready(options),
+    stats: () => verbs.stats(),
+    health: () => verbs.health(),
+    on: (listener: (event: never) => void) => verbs.listen(listener),
+    close: () => verbs.close(),
+  }
+}
+
+function callOptions<Stats, Health>(
+  options: HandleOptions,
+  before: CallOptions,
+  named: (table: object) => NamedTable,
+  verbs: EngineVerbs<Stats, Health>,
+): CallOptions {
+  const stranger = Object.keys(options).find((name) => !['ttl', 'cache', 'writes'].includes(name))
+  if (stranger) throw new AsideError('ASIDE_UNKNOWN_OPTION', `with() has no option '${stranger}'. Known: ttl, cache, writes.`)
+  return {
+    ...before,
+    ...(options.ttl !== undefined && { ttlMs: verbs.toMs(options.ttl) }),
+    ...(options.cache !== undefined && { cache: options.cache }),
+    ...(options.writes && { writes: options.writes.map(named) }),
+  }
+}
+
+function encodeRows(context: StatementContext, table: object, rows: { old?: object; new?: object }): WrittenRows {
+  const shape = context.shape(table)
+  return {
+    ...(rows.old && { old: encodeFor(shape, rows.old) }),
+    ...(rows.new && { new: encodeFor(shape, rows.new) }),
+  }
+}
+
+/** A key as a row of its columns: a plain value stands for the only column of the primary key. */
+function keyRow(context: StatementContext, table: object, key: unknown): Record<string, unknown> {
+  const shape = context.shape(table)
+  if (typeof key === 'object' && key !== null) return encodeFor(shape, key)
+  const primary = shape.columns.filter(({ column }) => column.primary)
+  const only = primary[0]
+  if (primary.length !== 1 || !only) {
+    throw new AsideError('ASIDE_BAD_KEY', `invalidate(${shape.name}, key): name the key's columns, e.g. { id: 1 }.`)
+  }
+  return encodeFor(shape, { [only.key]: key })
+}

@@ -1,0 +1,78 @@
+import type { TokenKind } from '../model/facts.ts'
+import type { Scheme } from '../model/keys.ts'
+import type { LookupKey, RecordRow, RecordSource } from '../model/record.ts'
+import { tokenOfText } from '../model/tokens.ts'
+import type { StatementContext } from './statement-context.ts'
+import type { TableShape } from './table-shape.ts'
+
+const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+const asTheyAre = (rows: unknown[][]): unknown => rows
+
+/**
+ * Reads whole records by their keys alone: no further condition, no LIMIT, so that only "there is no row of this key" can
+ * come out as absence. In a list the key columns come back once more as text, to tell whose row it is.
+ */
+export async function loadRecords(
+  context: StatementContext,
+  shape: TableShape,
+  source: RecordSource,
+  scheme: Scheme,
+  keys: readonly LookupKey[],
+): Promise<readonly RecordRow[] | 'ambiguous'> {
+  const sql = textFor(shape, source, scheme, keys.length)
+  const params = keys.length === 1 ? [...(keys[0] as LookupKey).values] : keys.flatMap(({ values }) => values)
+  const prepared = context.session.prepareQuery({ sql, params }, undefined, undefined, true, asTheyAre)
+  const rows = (await prepared.execute()) as unknown[][]
+  if (keys.length > 1) return inOrder(rows, source, scheme, keys)
+  if (rows.length > 1) return 'ambiguous'
+  return [rows.length === 0 ? null : (rows[0] as unknown[])]
+}
+
+const texts = new WeakMap<RecordSource, Map<string, string>>()
+
+function textFor(shape: TableShape, source: RecordSource, scheme: Scheme, count: number): string {
+  let known = texts.get(source)
+  if (!known) texts.set(source, (known = new Map()))
+  const name = `${scheme.name}${count}`
+  let text = known.get(name)
+  if (text === undefined) {
+    text = buildText(shape, source, scheme, count)
+    // Texts of rare list lengths would fill the memory of a long-lived process.
+    if (known.size < 256) known.set(name, text)
+  }
+  return text
+}
+
+function buildText(shape: TableShape, source: RecordSource, scheme: Scheme, count: number): string {
+  const columns = source.columns.map((at) => quote(shape.names[at] as string))
+  if (count > 1) columns.push(...scheme.columns.map((name) => `${quote(name)}::text`))
+  const table = shape.schema === undefined ? quote(shape.name) : `${quote(shape.schema)}.${quote(shape.name)}`
+  return `select ${columns.join(', ')} from ${table} where ${conditionText(scheme, count)}`
+}
+
+function conditionText({ columns }: Scheme, count: number): string {
+  const width = columns.length
+  if (count === 1) return columns.map((name, at) => `${quote(name)} = $${at + 1}`).join(' and ')
+  const tuple = (row: number): string => columns.map((_, at) => `$${row * width + at + 1}`).join(', ')
+  const list = Array.from({ length: count }, (_, row) => (width === 1 ? tuple(row) : `(${tuple(row)})`)).join(', ')
+  return width === 1 ? `${quote(columns[0] as string)} in (${list})` : `(${columns.map(quote).join(', ')}) in (${list})`
+}
+
+function inOrder(
+  rows: readonly unknown[][],
+  source: RecordSource,
+  scheme: Scheme,
+  keys: readonly LookupKey[],
+): readonly RecordRow[] | 'ambiguous' {
+  const width = source.columns.length
+  const asked = new Set(keys.map(({ tokens }) => JSON.stringify(tokens)))
+  const byKey = new Map<string, RecordRow>()
+  for (const row of rows) {
+    const tokens = scheme.tokens.map((kind: TokenKind, at) => tokenOfText(kind, row[width + at] as string | null))
+    const name = JSON.stringify(tokens)
+    // A row nobody asked for means that a token is not what we think; nothing may be concluded, absence least of all.
+    if (byKey.has(name) || !asked.has(name)) return 'ambiguous'
+    byKey.set(name, row.slice(0, width))
+  }
+  return keys.map(({ tokens }) => byKey.get(JSON.stringify(tokens)) ?? null)
+}

@@ -1,0 +1,171 @@
+import { PgPreparedQuery } from 'drizzle-orm/pg-core'
+import type { LookupKey, RecordRow, RecordSource } from '../model/record.ts'
+import type { BypassReason } from '../model/reasons.ts'
+import type { MatchedKeys } from '../ports/paths.ts'
+import { decode, mapResultRow, type Field, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
+import type { LazyQuery } from './lazy-sql.ts'
+import { loadRecords } from './load-records.ts'
+import { everyColumn, type RecordQuestion } from './record-question.ts'
+import { sortRows } from './sort-rows.ts'
+import { sessionGate, type StatementContext } from './statement-context.ts'
+
+/** Everything about one select that may be answered by records. */
+export interface RecordRead {
+  readonly context: StatementContext
+  readonly question: RecordQuestion
+  readonly query: LazyQuery
+  readonly fields: readonly Field[] | undefined
+  readonly mapper: ResultMapper | undefined
+  readonly ttlMs: number | undefined
+  /** Makes the driver's own prepared query for the statement as written. */
+  prepare(): PreparedQuery
+}
+
+/** What a read came to: its result, or why the statement itself must run. */
+type Answer = { readonly result: unknown } | { readonly bypass: BypassReason }
+
+/**
+ * A prepared select by key. On a hit nothing is built, compiled or prepared; whenever the records cannot answer, the
+ * statement runs as the user wrote it.
+ */
+export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Query) => PreparedQuery) {
+  readonly #read: RecordRead
+  #plain: PreparedQuery | undefined
+  #token: unknown
+
+  constructor(read: RecordRead) {
+    super(read.query)
+    this.#read = read
+  }
+
+  /** The statement as written, prepared by the driver. */
+  get plain(): PreparedQuery {
+    this.#plain ??= this.#read.prepare()
+    return this.#plain
+  }
+
+  override async execute(placeholders?: Record<string, unknown>, token: unknown = this.#token): Promise<unknown> {
+    const answer = await this.#answer(placeholders, token)
+    if ('result' in answer) return answer.result
+    this.#read.context.read.bypassed(this.#read.question.shape.name, answer.bypass)
+    return this.#runPlain(placeholders, token)
+  }
+
+  #runPlain(placeholders: Record<string, unknown> | undefined, token: unknown): Promise<unknown> {
+    const { plain } = this
+    plain.joinsNotNullableMap = this.joinsNotNullableMap
+    return plain.execute(placeholders, token)
+  }
+
+  async #answer(placeholders: Record<string, unknown> | undefined, token: unknown): Promise<Answer> {
+    const { context, question } = this.#read
+    const gate = sessionGate(context, token)
+    if (gate) return { bypass: gate }
+    const source = context.read.source(question.shape, question.shape.names)
+    if (typeof source === 'string') return { bypass: source }
+    if (question.picks.some((at) => (source.slots[at] as number) < 0)) return { bypass: 'sensitive-column' }
+    const match = context.read.match(question.condition, source, placeholders)
+    if (typeof match === 'string') return { bypass: match }
+    const refusal = refuseList(match, question, source)
+    if (refusal) return { bypass: refusal }
+    return this.#answerFromRecords(source, match)
+  }
+
+  async #answerFromRecords(source: RecordSource, match: MatchedKeys): Promise<Answer> {
+    const { context, question } = this.#read
+    const scope = context.read.scope(source)
+    if (scope === undefined) return { bypass: 'no-scope' }
+    const { scheme, kind, keys } = match
+    const lookup = { source, scheme, kind, keys, scope, ttlMs: this.#read.ttlMs ?? source.settings.ttlMs }
+    const load = (missing: readonly LookupKey[]) => loadRecords(context, question.shape, source, scheme, missing)
+    let found: Awaited<ReturnType<typeof context.read.read>>
+    try {
+      found = await context.read.read(lookup, load)
+    } catch (error) {
+      noteFailure(context, source, error)
+      // The statement as written decides: it answers, or fails with the error that the user would have seen.
+      return { bypass: 'records-lost' }
+    }
+    if ('bypass' in found) {
+      if (found.bypass === 'records-lost') context.read.loseRecords(source, 'duplicate-key')
+      return found
+    }
+    return this.#finish(source, match, found.rows)
+  }
+
+  #finish(source: RecordSource, match: MatchedKeys, found: readonly RecordRow[]): Answer {
+    let rows = found.filter((row) => row !== null)
+    const { accepts } = match
+    const { question } = this.#read
+    try {
+      if (accepts) rows = rows.filter((row) => accepts((at) => row[source.slots[at] as number]))
+      if (question.order?.length && rows.length > 1) rows = sortRows(rows, question.order, source)
+    } catch (error) {
+      if (typeof error === 'symbol') return { bypass: 'value-without-token' }
+      throw error
+    }
+    return { result: this.#map(source, rows) }
+  }
+
+  #map(source: RecordSource, rows: readonly (readonly unknown[])[]): unknown {
+    const { question, fields, mapper } = this.#read
+    const whole = question.picks === everyColumn(question.shape) && source.columns.length === question.picks.length
+    const picked = whole ? rows : rows.map((row) => question.picks.map((at) => row[source.slots[at] as number]))
+    if (mapper) return mapper(picked as unknown[][])
+    const flat = fields as readonly Field[]
+    if (whole) return picked.map((row) => mapWhole(question, row))
+    return picked.map((row) => mapResultRow(flat, row, this.joinsNotNullableMap))
+  }
+
+  override all(placeholders?: Record<string, unknown>): Promise<unknown> {
+    return this.plain.all(placeholders)
+  }
+
+  override getQuery(): Query {
+    const { sql, params } = this.#read.query
+    return { sql, params }
+  }
+
+  override setToken(token: unknown): this {
+    this.#token = token
+    return this
+  }
+
+  override mapResult(response: unknown, isFromBatch?: boolean): unknown {
+    return this.plain.mapResult(response, isFromBatch)
+  }
+
+  override isResponseInArrayMode(): boolean {
+    return true
+  }
+}
+
+/** What Drizzle's own mapping does for a bare `select()`, without its bookkeeping for joins. */
+function mapWhole({ shape }: RecordQuestion, row: readonly unknown[]): Record<string, unknown> {
+  const result: Record<string, unknown> = {}
+  const { columns } = shape
+  for (let at = 0; at < columns.length; at++) {
+    const { key, column } = columns[at] as (typeof columns)[number]
+    const value = row[at]
+    result[key] = value === null ? null : decode(column, value)
+  }
+  return result
+}
+
+/** A list has an order and a length only where we can reproduce them. */
+export function refuseList({ kind }: MatchedKeys, { limited, order }: RecordQuestion, source: RecordSource): BypassReason | undefined {
+  if (kind !== 'list') return undefined
+  if (limited || !source.settings.compose) return 'not-a-record'
+  const sortable = order?.every(({ column }) => {
+    const token = source.kinds[column]
+    return (source.slots[column] as number) >= 0 && (token === 'int' || token === 'uuid')
+  })
+  return sortable ? undefined : 'not-a-record'
+}
+
+/** Where the record's wider column list is the likely reason of a failure, the table has no records from now on. */
+function noteFailure({ read }: StatementContext, source: RecordSource, error: unknown): void {
+  const code = (error as { cause?: { code?: unknown } }).cause?.code
+  if (code === '42501') read.loseRecords(source, 'privilege')
+  if (code === '42703') read.loseRecords(source, 'missing-column')
+}

@@ -1,0 +1,271 @@
+import { PgPreparedQuery } from 'drizzle-orm/pg-core'
+import type { RowImages, TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
+import type { Scope, WriteIntent } from '../ports/paths.ts'
+import {
+  chunksOf,
+  cteSql,
+  is,
+  mapResultRow,
+  onUpdateOf,
+  retellError,
+  SQL,
+  textOf,
+  type Column,
+  type Field,
+  type PreparedQuery,
+  type Query,
+} from './internals.ts'
+import { originOf, type Origin } from './lazy-sql.ts'
+import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
+import { readCondition } from './read-conditions.ts'
+import { currentScope, type StatementContext } from './statement-context.ts'
+import type { TableShape } from './table-shape.ts'
+import { changedColumns, isPlain, userStatement, writeForm, type WriteForms } from './write-forms.ts'
+
+type WriteOrigin = Extract<Origin, { parts: unknown }>
+
+export interface WriteCall {
+  readonly context: StatementContext
+  readonly origin: WriteOrigin
+  /** The user's RETURNING as the builder flattened it; undefined: the driver's native result is wanted. */
+  readonly fields: readonly Field[] | undefined
+  readonly name: string | undefined
+  readonly metadata: unknown
+  /** True for `db.execute(builder)`: the result is the driver's own, rows included. */
+  readonly native: boolean
+}
+
+interface Compiled {
+  readonly plan: WritePlan | undefined
+  readonly query: Query
+  readonly prepared: PreparedQuery
+}
+
+const asTheyAre = (rows: unknown[][]): unknown => rows
+const commands = { insert: 'INSERT', update: 'UPDATE', delete: 'DELETE' } as const
+
+/**
+ * A prepared insert, update or delete. It is built once, in the form that the catalog allows, runs, and gives the caller
+ * exactly what the plain statement gives; the rows it touched go to the write path before it resolves.
+ */
+export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Query) => PreparedQuery) {
+  readonly #call: WriteCall
+  readonly #forms: WriteForms
+  readonly #statement: WriteStatement
+  readonly #compiled = new Map<string, Compiled>()
+  #token: unknown
+
+  constructor(call: WriteCall, query: Query) {
+    super(query)
+    this.#call = call
+    this.#forms = formsOf(call)
+    this.#statement = statementOf(call, this.#forms)
+    // As plain Drizzle: what is wrong with the statement is thrown while it is prepared.
+    this.#compile(this.#intent()?.plan)
+  }
+
+  #intent(): WriteIntent | undefined {
+    return this.#call.context.write.plan(this.#forms.shape, this.#statement)
+  }
+
+  #compile(plan: WritePlan | undefined): Compiled {
+    const form = plan?.form === 'none' ? undefined : plan
+    const known = this.#compiled.get(form?.name ?? '')
+    if (known) return known
+    const { context, name, metadata } = this.#call
+    const query = context.dialect.sqlToQuery(form ? writeForm(this.#forms, form) : userStatement(this.#forms))
+    // One name may stand for one text only.
+    const ownName = form && name !== undefined ? `${name}:${form.form}` : name
+    const prepared = form && this.#forms.fields
+      ? context.session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
+      : context.session.prepareQuery(query, this.#forms.fields, ownName, !this.#call.native, undefined, metadata)
+    const compiled = { plan: form, query, prepared }
+    this.#compiled.set(form?.name ?? '', compiled)
+    return compiled
+  }
+
+  override async execute(placeholders?: Record<string, unknown>, token: unknown = this.#token): Promise<unknown> {
+    const { context } = this.#call
+    const scope = currentScope(context)
+    if (!scope && !context.write.facts()) await context.write.awaitFacts()
+    const intent = this.#intent()
+    const compiled = this.#compile(intent?.plan)
+    try {
+      return await this.#run(compiled, intent, placeholders, token, scope)
+    } catch (error) {
+      if (!mayRunPlain(error, compiled, scope)) throw error
+      // A privilege that the hidden columns need and the statement does not: once as written.
+      return await this.#run(this.#compile(undefined), intent && { ...intent, plan: noImages(intent.plan) }, placeholders, token, scope)
+    }
+  }
+
+  async #run(
+    compiled: Compiled,
+    intent: WriteIntent | undefined,
+    placeholders: Record<string, unknown> | undefined,
+    token: unknown,
+    scope: Scope | undefined,
+  ): Promise<unknown> {
+    const { prepared, plan } = compiled
+    prepared.joinsNotNullableMap = this.joinsNotNullableMap
+    const { write } = this.#call.context
+    let raw: unknown
+    try {
+      raw = await prepared.execute(placeholders, token)
+    } catch (error) {
+      await write.failed(intent, error, scope)
+      throw plan ? retellError(error, this.getQuery()) : error
+    }
+    const { result, touched } = plan ? this.#split(raw, plan) : { result: raw, touched: this.#counted(raw) }
+    if (intent) await write.done(intent, touched, scope)
+    await this.#reportCtes(compiled.query.sql, scope)
+    return result
+  }
+
+  /** Without hidden columns only the number of rows is known. */
+  #counted(raw: unknown): TouchedRows {
+    const { fields, native, context } = this.#call
+    const count = fields && !native ? (raw as unknown[]).length : touchedCount(context.client.kind, raw)
+    return { images: [], count, unknownRows: false }
+  }
+
+  #split(raw: unknown, plan: WritePlan): { result: unknown; touched: TouchedRows } {
+    const { fields } = this.#forms
+    if (!fields) return this.#splitNative(raw, plan)
+    const rows = raw as unknown[][]
+    const touched = touchedBy(plan, rows.map((row) => row.slice(fields.length)), rows.length)
+    // Trailing values are not among the fields, so Drizzle's own mapping leaves them out.
+    return { result: rows.map((row) => mapResultRow(fields, row, this.joinsNotNullableMap)), touched }
+  }
+
+  #splitNative(raw: unknown, plan: WritePlan): { result: unknown; touched: TouchedRows } {
+    const { kind } = this.#call.context.client
+    const rows = hiddenRows(kind, raw)
+    const total = plan.limit === undefined ? touchedCount(kind, raw) : Number(rows[0]?.at(-1) ?? 0)
+    const count = total ?? rows.length
+    const withParams = this.#compile(plan).query.params.length > 0
+    const tag = { command: commands[this.#call.origin.kind], count, withParams }
+    return { result: restoreNative(kind, raw, tag), touched: touchedBy(plan, rows, count) }
+  }
+
+  /** Data-modifying CTEs and functions beside the statement write tables of their own. */
+  async #reportCtes(text: string, scope: Scope | undefined): Promise<void> {
+    await reportCtes(this.#call.context, this.#call.origin.config.withList, text, scope)
+  }
+
+  override async all(placeholders?: Record<string, unknown>): Promise<unknown> {
+    return this.execute(placeholders)
+  }
+
+  override getQuery(): Query {
+    const { sql, params } = this.#compile(undefined).query
+    return { sql, params }
+  }
+
+  override setToken(token: unknown): this {
+    this.#token = token
+    return this
+  }
+
+  override mapResult(response: unknown): unknown {
+    return response
+  }
+
+  override isResponseInArrayMode(): boolean {
+    return this.#forms.fields !== undefined
+  }
+}
+
+/** SQLSTATE 42501 on a rewritten autocommit statement; in a transaction the error has ended it already. */
+function mayRunPlain(error: unknown, { plan }: Compiled, scope: Scope | undefined): boolean {
+  return plan !== undefined && !scope && (error as { cause?: { code?: unknown } }).cause?.code === '42501'
+}
+
+const noImages = (plan: WritePlan): WritePlan => ({ ...plan, form: 'none', reason: 'no-images', name: 'none' })
+
+function formsOf({ context, origin, fields, native }: WriteCall): WriteForms {
+  const { kind: op, config, parts } = origin
+  const shape = context.shape(config.table)
+  return { dialect: context.dialect, op, config, parts, shape, fields: native ? config.returning : fields }
+}
+
+function statementOf({ origin, native }: WriteCall, { shape, config, fields }: WriteForms): WriteStatement {
+  const taken = shape.alias.toLowerCase() === 'old' || shape.alias.toLowerCase() === 'new'
+  return {
+    op: origin.kind,
+    from: config.from !== undefined || (config.joins?.length ?? 0) > 0,
+    returning: fields !== undefined,
+    nameable: isPlain(fields) || !taken,
+    native,
+    names: shape.names,
+    where: config.where === undefined ? undefined : readCondition(config.where, shape),
+    values: origin.kind === 'insert' && !config.select ? (config.values as unknown[]).length : undefined,
+    ...changesOf(origin, shape),
+  }
+}
+
+function changesOf({ kind, config }: WriteOrigin, shape: TableShape): Pick<WriteStatement, 'changed' | 'conflict'> {
+  if (kind === 'update') {
+    const hasOnUpdate = (column: unknown): boolean => onUpdateOf(column as Column) !== undefined
+    return { conflict: 'none', changed: changedColumns(shape, config.set ?? {}, hasOnUpdate) }
+  }
+  if (kind === 'delete' || !config.onConflict) return { conflict: 'none', changed: new Set() }
+  const set = taggedSet(config.onConflict)
+  if (set) return { conflict: 'update', changed: set }
+  const last = textOf(chunksOf(config.onConflict)?.at(-1))
+  return last?.endsWith('do nothing') ? { conflict: 'nothing', changed: new Set() } : { conflict: 'update', changed: 'all' }
+}
+
+const changedBySet = Symbol('drizzle-aside.changed-columns')
+
+/** Remembers on a SET list which columns it changes: an upsert's builder keeps nothing else of it. */
+export function tagSet(set: SQL, changed: ReadonlySet<string>): SQL {
+  ;(set as SQL & { [changedBySet]?: ReadonlySet<string> })[changedBySet] = changed
+  return set
+}
+
+function taggedSet(conflict: SQL): ReadonlySet<string> | undefined {
+  for (const chunk of chunksOf(conflict) ?? []) {
+    const changed = is(chunk, SQL) && (chunk as SQL & { [changedBySet]?: ReadonlySet<string> })[changedBySet]
+    if (changed) return changed
+  }
+  return undefined
+}
+
+/** Hidden columns, row by row, as images: the new ones stand first. */
+function touchedBy(plan: WritePlan, rows: readonly unknown[][], count: number): TouchedRows {
+  const width = plan.columns.length
+  let unknownRows = false
+  const images = rows.map((row): RowImages => {
+    const after = row.slice(0, width) as (string | null)[]
+    if (plan.form === 'upsert' && row[width] !== 'true') unknownRows = true
+    if (plan.form !== 'old-new' && plan.form !== 'locked') return { before: undefined, after }
+    return { before: row.slice(width, 2 * width) as (string | null)[], after }
+  })
+  return { images, count, unknownRows }
+}
+
+/** After a statement that ran: what its data-modifying CTEs and unknown functions may have written. */
+export async function reportCtes(
+  { write, call }: StatementContext,
+  withList: readonly unknown[] | undefined,
+  text: string,
+  scope: Scope | undefined,
+): Promise<void> {
+  if (write.idle) return
+  const beyond = write.facts() === undefined || write.writesBeyond(text)
+  const modifying = withList?.some((cte) => isWrite(cteSql(cte)))
+  if (beyond || modifying) await write.ran(text, scope, call.writes)
+}
+
+function isWrite(sql: unknown): boolean {
+  const origin = originOf(sql)
+  return origin !== undefined && origin.kind !== 'select' && origin.kind !== 'relational'
+}
+
+/** What the write path would do with a statement, without running it. */
+export function statementPlan(context: StatementContext, origin: WriteOrigin): WriteIntent | undefined {
+  const call = { context, origin, fields: origin.config.returning, name: undefined, metadata: undefined, native: false }
+  const forms = formsOf(call)
+  return context.write.plan(forms.shape, statementOf(call, forms))
+}

@@ -1,0 +1,39 @@
+import type { ReadPath, NamedTable, Scope, WritePath } from '../ports/paths.ts'
+import type { BypassReason } from '../model/reasons.ts'
+import type { ClientState } from './client-state.ts'
+import type { Dialect, Session } from './internals.ts'
+import type { TableShape } from './table-shape.ts'
+
+/** What the user said for all statements of one handle (`$aside.with(…)`). */
+export interface CallOptions {
+  readonly ttlMs?: number
+  readonly cache?: boolean
+  /** The tables that raw statements write; an empty list: none. */
+  readonly writes?: readonly NamedTable[]
+}
+
+/** Everything a statement of one wrapped session needs to know. */
+export interface StatementContext {
+  readonly session: Session
+  readonly dialect: Dialect
+  readonly client: ClientState
+  readonly read: ReadPath
+  readonly write: WritePath
+  readonly call: CallOptions
+  /** The transaction that the session belongs to; undefined: autocommit. */
+  readonly scope: Scope | undefined
+  shape(table: object): TableShape
+}
+
+/** The transaction that a statement takes part in, also where the driver shares one connection with everybody. */
+export function currentScope({ scope, client }: StatementContext): Scope | undefined {
+  return scope ?? client.open.at(-1) ?? client.rawTransaction
+}
+
+/** Why a read of this session may not be served, whatever it asks for. */
+export function sessionGate(context: StatementContext, token: unknown): BypassReason | undefined {
+  if (currentScope(context)) return 'in-transaction'
+  if (context.client.sessionChanged) return 'session-changed'
+  if (token !== undefined) return 'auth-token'
+  return context.read.gate()
+}

@@ -1,0 +1,336 @@
+import { sql } from 'drizzle-orm'
+import type { BypassReason } from '../model/reasons.ts'
+import type { Scope } from '../ports/paths.ts'
+import type { ClientState } from './client-state.ts'
+import {
+  type Database,
+  type Dialect,
+  type Field,
+  onUpdateOf,
+  type Column,
+  type PreparedQuery,
+  type Query,
+  type RelationalConfig,
+  type RelationalQuery,
+  type ResultMapper,
+  type SelectConfig,
+  type Session,
+  type SQL,
+  type Transaction,
+  type WriteConfig,
+} from './internals.ts'
+import { LazyQuery, lazyQueryOf, lazySql, originOf, relationalQuery, WriteParts, type Origin } from './lazy-sql.ts'
+import { PreparedRaw, type SessionEffect } from './prepared-raw.ts'
+import { PreparedRead } from './prepared-read.ts'
+import { PreparedWrite, tagSet } from './prepared-write.ts'
+import { plainSelection, questionOfRelational, questionOfSelect, settleCallbacks, type RecordQuestion } from './record-question.ts'
+import type { CallOptions, StatementContext } from './statement-context.ts'
+import type { TableShape } from './table-shape.ts'
+import { buildCore, changedColumns } from './write-forms.ts'
+
+/** What wrapping needs beside the db itself. */
+export interface WrapWith extends Pick<StatementContext, 'read' | 'write'> {
+  readonly client: ClientState
+  readonly call: CallOptions
+  shape(table: object): TableShape
+  effectOf(text: string): SessionEffect
+  /** Makes the `$aside` handle of a db or transaction; called when it is first asked for. */
+  handle(session: WrappedSession, database: () => Database): unknown
+}
+
+/** The session of a wrapped db: knows its transaction, so that the handle can queue to it. */
+export interface WrappedSession {
+  readonly scope: Scope | undefined
+  readonly real: Session
+  readonly realDialect: Dialect
+  readonly tools: WrapWith
+}
+
+/**
+ * Wraps a db where builders meet the dialect and the session (HOOKS 1.1): the dialect hands on what a builder holds, the
+ * session decides about it, and the real dialect and session do the work. The result is of the same class.
+ */
+export function wrapDatabase<T>(db: T, tools: WrapWith): T {
+  const real = db as unknown as Database
+  const dialect = wrapDialect(real.dialect, tools)
+  const session = wrapSession(real.session, dialect, real.dialect, tools, undefined)
+  return wrapHandle(real, dialect, session, tools) as unknown as T
+}
+
+function wrapHandle(real: Database, dialect: Dialect, session: WrapSession, tools: WrapWith): Database {
+  const Wrapped = real.constructor as new (dialect: Dialect, session: Session, schema: unknown, nested?: number) => Database
+  const { nestedIndex } = real as Partial<Transaction>
+  // Without schema first: building a relational builder per table for every transaction would double its cost.
+  const db = new Wrapped(dialect, session.wrapped, undefined, nestedIndex)
+  const own = db as unknown as Record<string, unknown>
+  for (const [key, value] of Object.entries(real)) if (!(key in own) || key === '$cache') own[key] = value
+  db._ = { ...real._, session: session.wrapped }
+  if ('schema' in real) own['schema'] = (real as Transaction).schema
+  lazily(db, 'query', () => relationalBuilders(real, Wrapped, dialect, session.wrapped))
+  lazily(db, '$aside', () => tools.handle(session, () => db))
+  return db
+}
+
+/** An own, enumerable property that is computed at its first use; `withReplicas` copies own enumerable ones only. */
+function lazily(target: object, name: string, make: () => unknown): void {
+  const define = (value: unknown): void => {
+    Object.defineProperty(target, name, { value, configurable: true, enumerable: true, writable: true })
+  }
+  const get = (): unknown => {
+    const value = make()
+    define(value)
+    return value
+  }
+  Object.defineProperty(target, name, { get, set: define, configurable: true, enumerable: true })
+}
+
+function relationalBuilders(
+  real: Database,
+  Wrapped: new (dialect: Dialect, session: Session, schema: unknown) => Database,
+  dialect: Dialect,
+  session: Session,
+): Record<string, unknown> {
+  const { schema, fullSchema, tableNamesMap } = real._
+  return new Wrapped(dialect, session, schema && { schema, fullSchema, tableNamesMap }).query
+}
+
+function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
+  const dialect = Object.create(real) as Dialect
+  const written = (op: 'insert' | 'update' | 'delete', config: WriteConfig): SQL => {
+    const snapshot = { ...config, ...(config.joins && { joins: [...config.joins] }) }
+    const parts = new WriteParts((own) => buildCore(real, op, snapshot, own))
+    const build = { insert: 'buildInsertQuery', update: 'buildUpdateQuery', delete: 'buildDeleteQuery' } as const
+    return lazySql({ kind: op, config: snapshot, parts }, () => plainWrite(real, build[op], snapshot, parts))
+  }
+  dialect.buildSelectQuery = (config) => {
+    const snapshot = snapshotSelect(config)
+    return lazySql({ kind: 'select', config: snapshot }, () => real.buildSelectQuery(snapshot))
+  }
+  dialect.buildInsertQuery = (config) => written('insert', config)
+  dialect.buildUpdateQuery = (config) => written('update', config)
+  dialect.buildDeleteQuery = (config) => written('delete', config)
+  dialect.buildUpdateSet = (table, set) => {
+    const shape = tools.shape(table)
+    return tagSet(real.buildUpdateSet(table, set), changedColumns(shape, set, (column) => onUpdateOf(column as Column) !== undefined))
+  }
+  dialect.buildRelationalQueryWithoutPK = (config) => new RelationalBuild(real, settleCallbacks(config), tools)
+  dialect.sqlToQuery = (sql, invokeSource) => {
+    if (invokeSource !== undefined) return real.sqlToQuery(sql, invokeSource)
+    const query = new LazyQuery(sql, real)
+    return originOf(sql)?.kind === 'relational' ? relationalQuery(query) : query
+  }
+  return dialect
+}
+
+/** Builders are mutable and may go on after this statement was taken. */
+function snapshotSelect(config: SelectConfig): SelectConfig {
+  const { joins, setOperators } = config
+  const operators = setOperators.map((operator) => ({ ...(operator as object) }))
+  return { ...config, setOperators: operators, ...(joins && { joins: [...joins] }) }
+}
+
+/** The write as plain Drizzle builds it, from the pieces that were built once. */
+function plainWrite(
+  real: Dialect,
+  build: 'buildInsertQuery' | 'buildUpdateQuery' | 'buildDeleteQuery',
+  config: WriteConfig,
+  parts: WriteParts,
+): SQL {
+  const { returning, withList } = config
+  const selection = returning && real.buildSelection(returning, { isSingleTable: build !== 'buildUpdateQuery' || !config.from })
+  const ctes = parts.withList(() => real.buildWithCTE(withList))
+  return selection ? sql`${ctes}${parts.core} returning ${selection}` : sql`${ctes}${parts.core}`
+}
+
+/** What `db.query.x.find…` gets from the dialect; SQL and selection are made when they are needed. */
+class RelationalBuild implements RelationalQuery {
+  readonly tableTsKey: string
+  readonly sql: SQL
+  readonly #real: Dialect
+  readonly #config: RelationalConfig
+  readonly #question: RecordQuestion | BypassReason
+  #built: RelationalQuery | undefined
+
+  constructor(real: Dialect, config: RelationalConfig, tools: WrapWith) {
+    this.tableTsKey = config.tableConfig.tsName
+    this.#real = real
+    this.#config = config
+    this.#question = questionOfRelational(config, (table) => tools.shape(table))
+    const origin: Origin = { kind: 'relational', config, question: this.#question }
+    this.sql = lazySql(origin, () => this.#build().sql)
+  }
+
+  get selection(): unknown[] {
+    return typeof this.#question === 'string' ? this.#build().selection : plainSelection(this.#question)
+  }
+
+  #build(): RelationalQuery {
+    this.#built ??= this.#real.buildRelationalQueryWithoutPK(this.#config)
+    return this.#built
+  }
+}
+
+interface WrapSession extends WrappedSession {
+  readonly wrapped: Session
+}
+
+function wrapSession(
+  real: Session,
+  dialect: Dialect,
+  realDialect: Dialect,
+  tools: WrapWith,
+  scope: Scope | undefined,
+): WrapSession {
+  const wrapped = Object.create(real) as Session
+  wrapped.dialect = dialect
+  const context = contextOf({ scope, real, realDialect, tools })
+  const prepare = createPrepare(context, tools)
+  // Seven parameters, as the drivers' own: who checks the shape of a session finds it unchanged.
+  wrapped.prepareQuery = (query, fields, name, arrayMode, mapper, metadata, cacheConfig) =>
+    prepare(query, fields, name, arrayMode, mapper, metadata, cacheConfig)
+  wrapped.transaction = (run, config) => runTransaction(real, dialect, realDialect, tools, run, config)
+  return { wrapped, real, realDialect, scope, tools }
+}
+
+/** What the statements of a session need to know. */
+export function contextOf({ real, realDialect, scope, tools }: WrappedSession): StatementContext {
+  const { client, call, read, write, shape } = tools
+  return { session: real, dialect: realDialect, client, call, read, write, scope, shape }
+}
+
+type Prepare = Session['prepareQuery']
+
+function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
+  const { session, write } = context
+  return (query, fields, name, arrayMode, mapper, metadata, cacheConfig) => {
+    const lazy = lazyQueryOf(query)
+    const origin = lazy?.origin
+    const plain = (): PreparedQuery =>
+      session.prepareQuery(lazy?.compiled ?? query, fields, name, arrayMode, mapper, metadata, cacheConfig)
+    if (write.idle) return plain()
+    if (origin && 'parts' in origin) return prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
+    const read = lazy && arrayMode ? recordRead(context, lazy, origin, fields, mapper, cacheConfig, plain) : undefined
+    if (read && name !== undefined) void read.plain
+    if (read) return read
+    return prepareOther(context, tools, lazy?.compiled ?? query, plain())
+  }
+}
+
+function prepareWrite(
+  context: StatementContext,
+  origin: Extract<Origin, { parts: unknown }>,
+  query: Query,
+  fields: readonly Field[] | undefined,
+  name: string | undefined,
+  arrayMode: boolean,
+  metadata: unknown,
+): PreparedQuery {
+  return new PreparedWrite({ context, origin, fields, name, metadata, native: !arrayMode }, query)
+}
+
+function recordRead(
+  context: StatementContext,
+  query: LazyQuery,
+  origin: Origin | undefined,
+  fields: readonly Field[] | undefined,
+  mapper: ResultMapper | undefined,
+  cacheConfig: unknown,
+  prepare: () => PreparedQuery,
+): PreparedRead | undefined {
+  const question = questionOf(context, origin, fields)
+  if (!question) return undefined
+  if (typeof question === 'string') {
+    context.read.bypassed(undefined, question)
+    return undefined
+  }
+  const options = cacheOptions(cacheConfig)
+  if (options.off || context.call.cache === false) {
+    context.read.bypassed(question.shape.name, 'cache-false')
+    return undefined
+  }
+  return new PreparedRead({ context, question, query, fields, mapper, ttlMs: options.ttlMs ?? context.call.ttlMs, prepare })
+}
+
+function questionOf(
+  context: StatementContext,
+  origin: Origin | undefined,
+  fields: readonly Field[] | undefined,
+): RecordQuestion | BypassReason | undefined {
+  if (origin?.kind === 'relational') return origin.question
+  if (origin?.kind !== 'select' || !fields) return undefined
+  return questionOfSelect(origin.config, fields, (table) => context.shape(table))
+}
+
+/** Drizzle's own switch, `$withCache(…)`, as the builder hands it on. */
+function cacheOptions(config: unknown): { off: boolean; ttlMs: number | undefined } {
+  const { enable, tag, config: times } = (config ?? {}) as { enable?: boolean; tag?: string; config?: { ex?: number; px?: number } }
+  const ttlMs = times?.px ?? (times?.ex === undefined ? undefined : times.ex * 1000)
+  return { off: enable === false || tag !== undefined, ttlMs }
+}
+
+/** Statements without by-key meaning: selects that surely only read need no attention at all. */
+function prepareOther(context: StatementContext, tools: WrapWith, query: Query, plain: PreparedQuery): PreparedQuery {
+  return new PreparedRaw({ context, plain, query, effectOf: (text) => tools.effectOf(text) })
+}
+
+/** Runs a transaction on the real session with a wrapped handle; its changes become known when it has committed. */
+async function runTransaction(
+  real: Session,
+  dialect: Dialect,
+  realDialect: Dialect,
+  tools: WrapWith,
+  run: (tx: Transaction) => Promise<unknown>,
+  config: unknown,
+): Promise<unknown> {
+  const { write, client } = tools
+  const scope = write.newScope()
+  let finished = false
+  let shared = false
+  try {
+    const result = await real.transaction(async (tx) => {
+      // One connection for everybody: the outer db is inside this transaction, too.
+      shared = tx.session.client === real.client
+      if (shared) client.open.push(scope)
+      const value = await run(wrapTransaction(tx, dialect, realDialect, tools, scope))
+      finished = true
+      return value
+    }, config)
+    await write.committed(scope)
+    return result
+  } catch (error) {
+    if (finished && !isOurs(error)) await write.uncertain(scope, error)
+    throw error
+  } finally {
+    if (shared) client.open.splice(client.open.indexOf(scope), 1)
+  }
+}
+
+const isOurs = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 'ASIDE_NOT_DELIVERED'
+
+function wrapTransaction(
+  real: Transaction,
+  dialect: Dialect,
+  realDialect: Dialect,
+  tools: WrapWith,
+  scope: Scope,
+): Transaction {
+  const session = wrapSession(real.session, dialect, realDialect, tools, scope)
+  const tx = wrapHandle(real, dialect, session, tools) as Transaction
+  // The drivers differ in what a savepoint's session is, so the real transaction opens it and the result is wrapped.
+  tx.transaction = async (run) => {
+    const child = scope.child()
+    const result = await real.transaction((nested) => run(wrapTransaction(nested, dialect, realDialect, tools, child)))
+    scope.absorb(child)
+    return result
+  }
+  return tx
+}
+
+/** Another handle on the same session, bound to options of its own (`$aside.with`). */
+export function rewrap(db: Database, session: WrappedSession, call: CallOptions): Database {
+  const tools = { ...session.tools, call }
+  const dialect = wrapDialect(session.realDialect, tools)
+  const wrapped = wrapSession(session.real, dialect, session.realDialect, tools, session.scope)
+  return wrapHandle(db, dialect, wrapped, tools)
+}
+

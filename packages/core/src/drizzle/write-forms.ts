@@ -1,0 +1,129 @@
+import { sql } from 'drizzle-orm'
+import type { WritePlan } from '../model/write.ts'
+import type { WriteParts } from './lazy-sql.ts'
+import { type Dialect, originalNameOf, schemaOf, SQL, is, type Field, type WriteConfig } from './internals.ts'
+import type { TableShape } from './table-shape.ts'
+
+/**
+ * The rewritten forms of a write (DESIGN 3.4, HOOKS 3). Each evaluates the user's WHERE, SET and VALUES once, touches the
+ * same rows and takes the same locks as the plain statement; hidden columns stand at the end and come back as text, so
+ * that no type parser of the driver can change them.
+ */
+export interface WriteForms {
+  readonly dialect: Dialect
+  readonly op: 'insert' | 'update' | 'delete'
+  readonly config: WriteConfig
+  readonly parts: WriteParts
+  readonly shape: TableShape
+  /** The user's RETURNING; undefined when there is none. */
+  readonly fields: readonly Field[] | undefined
+}
+
+const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+const join = (texts: readonly string[]): string => texts.join(', ')
+
+/** The statement in the form that a plan asks for. */
+export function writeForm(forms: WriteForms, plan: WritePlan): SQL {
+  if (plan.form === 'none') return userStatement(forms)
+  const hidden = hiddenColumns(forms, plan)
+  const core = plan.form === 'locked' ? lockedCore(forms, plan) : forms.parts.core
+  const names = plan.form === 'old-new' && isPlain(forms.fields) ? sql.raw(`with (old as "__o", new as "__n") `) : undefined
+  const lists = [userSelection(forms), sql.raw(hidden)].filter((list) => list !== undefined)
+  const returning = sql` returning ${names}${sql.join(lists, sql.raw(', '))}`
+  const ctes = [userCtes(forms), plan.form === 'locked' ? lockedRows(forms, plan) : undefined]
+  if (plan.limit === undefined) return sql`${withList(ctes)}${core}${returning}`
+  const bounded = sql`"__aside" as (${core}${returning})`
+  const width = hiddenCount(plan)
+  const columns = join(Array.from({ length: width }, (_, at) => `"__h${at}"`))
+  const tail = `select ${columns}, (select count(*) from "__aside")::text from "__aside" limit ${plan.limit}`
+  return sql`${withList([...ctes, bounded])}${sql.raw(tail)}`
+}
+
+/** The statement as the user wrote it. */
+export function userStatement(forms: WriteForms): SQL {
+  const selection = userSelection(forms)
+  const returning = selection && sql` returning ${selection}`
+  return sql`${withList([userCtes(forms)])}${forms.parts.core}${returning}`
+}
+
+/** True when a RETURNING holds columns only, so that redefining `old` and `new` in it changes nothing. */
+export function isPlain(fields: readonly Field[] | undefined): boolean {
+  return fields === undefined || fields.every(({ field }) => !is(field, SQL) && !is(field, SQL.Aliased))
+}
+
+/** How many hidden columns a plan adds; with a limit the total count stands behind them. */
+function hiddenCount({ form, columns }: WritePlan): number {
+  if (form === 'none') return 0
+  if (form === 'upsert') return columns.length + 1
+  return form === 'new' ? columns.length : 2 * columns.length
+}
+
+function hiddenColumns({ shape, fields }: WriteForms, plan: WritePlan): string {
+  const table = quote(shape.alias)
+  const of = (alias: string): string[] => plan.columns.map((column) => `${alias}.${quote(column)}::text`)
+  const after = of(table)
+  const lists: Record<string, () => string[]> = {
+    new: () => after,
+    upsert: () => [...after, `(${table}.xmax = 0)::text`],
+    'old-new': () => (isPlain(fields) ? [...of('"__n"'), ...of('"__o"')] : [...of('new'), ...of('old')]),
+    locked: () => [...after, ...plan.columns.map((_, at) => `"__old"."__o${at}"::text`)],
+  }
+  return join((lists[plan.form] as () => string[])().map((text, at) => `${text} as "__h${at}"`))
+}
+
+function userSelection({ dialect, fields, op, config }: WriteForms): SQL | undefined {
+  return fields && dialect.buildSelection(fields, { isSingleTable: op !== 'update' || !config.from })
+}
+
+function userCtes({ dialect, config, parts }: WriteForms): SQL | undefined {
+  const built = parts.withList(() => dialect.buildWithCTE(config.withList))
+  // Drizzle answers `with a as (…), b as (…) `; the word is ours to write.
+  return built && new SQL(built.queryChunks.slice(1))
+}
+
+function withList(ctes: readonly (SQL | undefined)[]): SQL | undefined {
+  const present = ctes.filter((cte) => cte !== undefined)
+  return present.length === 0 ? undefined : sql`with ${sql.join(present, sql.raw(', '))} `
+}
+
+/** Locks the rows and keeps their old image: the locked version is the one that the update will change. */
+function lockedRows({ config, shape }: WriteForms, plan: WritePlan): SQL {
+  const table = quote(shape.alias)
+  const columns = join(plan.columns.map((column, at) => `${table}.${quote(column)} as "__o${at}"`))
+  const where = config.where ? sql` where ${config.where as SQL}` : undefined
+  return sql`"__old" as (select ${sql.raw(columns)} from ${tableName(config, shape)}${where} for ${sql.raw(plan.lock)} of ${sql.raw(table)})`
+}
+
+function tableName({ table }: WriteConfig, shape: TableShape): SQL {
+  const schema = schemaOf(table)
+  const name = originalNameOf(table)
+  const qualified = `${schema === undefined ? '' : `${quote(schema)}.`}${quote(name)}`
+  return sql.raw(shape.alias === name ? qualified : `${qualified} ${quote(shape.alias)}`)
+}
+
+/** The update, joined to the locked rows by primary key; its own WHERE was evaluated while locking. */
+function lockedCore({ dialect, config, parts, shape }: WriteForms, plan: WritePlan): SQL {
+  const key = plan.key.map((column) => plan.columns.indexOf(column))
+  const conditions = key.map((at) => `${quote(shape.alias)}.${quote(plan.columns[at] as string)} = "__old"."__o${at}"`)
+  const set = parts.set(() => dialect.buildUpdateSet(config.table, config.set as Record<string, unknown>))
+  return sql`update ${tableName(config, shape)} set ${set} from "__old" where ${sql.raw(conditions.join(' and '))}`
+}
+
+/** Builds the part of a write that no form changes; set, default and on-update functions run here, once. */
+export function buildCore(dialect: Dialect, op: WriteForms['op'], config: WriteConfig, parts: WriteParts): SQL {
+  const bare = { ...config } as { -readonly [K in keyof WriteConfig]: WriteConfig[K] }
+  delete bare.withList
+  delete bare.returning
+  if (op === 'insert') return dialect.buildInsertQuery(bare)
+  if (op === 'delete') return dialect.buildDeleteQuery(bare)
+  const remembering = Object.create(dialect) as Dialect
+  remembering.buildUpdateSet = (table, set) => parts.set(() => dialect.buildUpdateSet(table, set))
+  return remembering.buildUpdateQuery(bare)
+}
+
+/** Database names of the columns that an UPDATE SET changes: the given ones and those with an on-update function. */
+export function changedColumns(shape: TableShape, set: Record<string, unknown>, hasOnUpdate: (column: unknown) => boolean): Set<string> {
+  const changed = shape.columns.filter(({ key, column }) => set[key] !== undefined || hasOnUpdate(column))
+  return new Set(changed.map(({ name }) => name))
+}
+

@@ -1,0 +1,13 @@
+/** drizzle-aside: cache-aside for Drizzle ORM on PostgreSQL, row by row. The door for users. */
+export { aside, withCache } from './with-cache.ts'
+export type { Aside, AsideHealth, WithAside } from './with-cache.ts'
+export { allTables, cached, uncached } from './options.ts'
+export type { AsideOptions, ColumnsOf, Duration, TableEntry, TableOptions } from './options.ts'
+export { AsideError, type AsideErrorCode } from './errors.ts'
+export { memoryStore, type MemoryStats, type MemoryStore, type MemoryStoreOptions } from './stores/memory-store.ts'
+export type { AsideEvent, Listener } from './ports/events.ts'
+export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from './model/reasons.ts'
+export type { AsideStats, ReadCounts } from './watch/create-voice.ts'
+export type { Explanation } from './drizzle/explain-statement.ts'
+export type { Store } from './ports/store.ts'
+export type { Clock } from './ports/clock.ts'

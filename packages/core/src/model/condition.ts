@@ -1,0 +1,15 @@
+/** Conditions of a `where`, read from the tree that renders it. Only what is understood without any doubt is named. */
+export type Condition =
+  | { readonly kind: 'and' | 'or'; readonly members: readonly Condition[] }
+  | { readonly kind: 'compare'; readonly column: number; readonly operator: Comparison; readonly value: Value }
+  | { readonly kind: 'in'; readonly column: number; readonly values: readonly Value[] }
+  | { readonly kind: 'null'; readonly column: number; readonly negated: boolean }
+  | { readonly kind: 'opaque' }
+
+export type Comparison = '=' | '<>'
+
+/** A value that may be known only when the statement runs: gives what the driver would be sent, or {@link unknownValue}. */
+export type Value = (placeholders: Readonly<Record<string, unknown>> | undefined) => unknown
+
+/** A value that renders as more than a parameter (an encoder that answers SQL): nothing may be concluded from it. */
+export const unknownValue: unique symbol = Symbol('unknown value')

@@ -1,0 +1,114 @@
+import { createHash, randomBytes } from 'node:crypto'
+import type { TokenKind } from './facts.ts'
+
+/**
+ * The names of things in the store (PROTOCOL 3.1). Stamp keys carry too little at worst (a needless miss); entry keys
+ * carry too much at worst (a needless miss). Values are length-prefixed, so no value can imitate a delimiter.
+ */
+
+/** Longest text that stands in a key as itself; longer ones are replaced by 128 bits of their SHA-256. */
+const LONGEST_PLAIN = 64
+
+/** Sixteen bytes of SHA-256 in 22 characters. */
+export function digest(text: string): string {
+  return createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url')
+}
+
+/** `length:text`, or `#digest` for a long text. The length counts UTF-8 bytes. */
+export function prefixed(text: string): string {
+  // A string's bytes are at most three times its length: short ones need no exact count to be short.
+  const bytes = Buffer.byteLength(text)
+  return bytes <= LONGEST_PLAIN ? `${bytes}:${text}` : `#${digest(text)}`
+}
+
+const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
+
+/** A fresh stamp: `S`, six characters kept for the incarnation of the store, a dot, twelve random bytes. */
+export function newStamp(): string {
+  if (poolUsed === POOL) {
+    pool = randomBytes(POOL)
+    poolUsed = 0
+  }
+  const text = pool.toString('base64url', poolUsed, poolUsed + 12)
+  poolUsed += 12
+  return `S000000.${text}`
+}
+const POOL = 12 * 512
+let pool = Buffer.alloc(0)
+let poolUsed = POOL
+
+/** Length of every stamp text. */
+export const STAMP_LENGTH = 24
+
+/** A combination of columns that stamps are kept for: the primary key or a unique key (DESIGN 3.1). */
+export interface Scheme {
+  readonly kind: 'primary' | 'unique'
+  /** Database names in byte order: the order in which values stand in keys. */
+  readonly columns: readonly string[]
+  readonly tokens: readonly TokenKind[]
+  /** Texts around the values of the stamp key: `parts[0] + value + parts[1] + value … + parts[n]`. */
+  readonly parts: readonly string[]
+  /** Names the scheme within an entry key. */
+  readonly name: string
+}
+
+/** All key names of one table in one namespace and database. */
+export class TableKeys {
+  /** Key of the epoch: the stamp that every entry on this table also checks. */
+  readonly epoch: string
+  readonly #head: string
+  readonly #tag: string
+  readonly #table: string
+
+  constructor(namespace: string, database: string, schema: string, name: string) {
+    this.#head = `da1:${namespace}:${prefixed(database)}:`
+    this.#table = prefixed(schema) + prefixed(name)
+    const slot = createHash('sha256').update(`${namespace}:${prefixed(database)}:${this.#table}`).digest()
+    this.#tag = `{${slot.subarray(0, 9).toString('base64url')}#0}`
+    this.epoch = `${this.#head}A${this.#tag}${this.#table}`
+  }
+
+  /** The scheme of a key; `tokens` gives the kind of each column. */
+  scheme(kind: Scheme['kind'], columns: readonly string[], tokens: ReadonlyMap<string, TokenKind>): Scheme {
+    const sorted = [...columns].sort(byBytes)
+    const letter = kind === 'primary' ? 'R' : 'V'
+    const parts = sorted.map((column) => `${prefixed(column)}=v`)
+    parts[0] = `${this.#head}${letter}${this.#tag}${this.#table}${sorted.length},${parts[0]}`
+    // A unique key's stamp is the class's facet `main`; row stamps have no facets.
+    parts.push(kind === 'primary' ? '' : 'm')
+    const name = letter + sorted.map(prefixed).join('')
+    return { kind, columns: sorted, tokens: sorted.map((column) => tokens.get(column) ?? 'none'), parts, name }
+  }
+
+  /** What every entry key of this table begins with; `fingerprint` is a digest of all that shapes the answer. */
+  entryPrefix(fingerprint: string): string {
+    return `${this.#head}E${this.#tag}${fingerprint}`
+  }
+}
+
+/** Key of the stamp of one class; `values` are tokens in the order of the scheme's columns. */
+export function stampKey(scheme: Scheme, values: readonly string[]): string {
+  if (values.length === 1) return scheme.parts[0] + prefixed(values[0] as string) + scheme.parts[1]
+  let key = scheme.parts[0] as string
+  for (let i = 0; i < values.length; i++) key += prefixed(values[i] as string) + scheme.parts[i + 1]
+  return key
+}
+
+/** The values of an entry's identity, each with its length: in the key long ones are hashed, in the entry never. */
+export function identityOf(values: readonly string[]): string {
+  if (values.length === 1) return `${(values[0] as string).length}:${values[0]}`
+  let text = ''
+  for (const value of values) text += `${value.length}:${value}`
+  return text
+}
+
+/** The part of an entry key that tells one key of a table from another. */
+export function entryTail(values: readonly string[]): string {
+  if (values.length === 1) return prefixed(values[0] as string)
+  let text = ''
+  for (const value of values) text += prefixed(value)
+  return text
+}
+
+/** Namespaces are part of every key, so their alphabet is closed. */
+export const isNamespace = (text: string): boolean => /^[A-Za-z0-9._-]{1,64}$/.test(text)

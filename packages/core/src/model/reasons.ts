@@ -1,0 +1,70 @@
+/** The names of things that happen, as `explain`, `stats` and events show them. */
+
+/** How a read by key was asked: by primary key, a list of them, or a unique key. */
+export type ReadKind = 'key' | 'list' | 'unique'
+
+/** Why an answer was not stored although the query ran. */
+export type FillRefusal =
+  | 'too-large'
+  | 'not-encodable'
+  | 'duplicate-key'
+  | 'stamp-lost'
+  | 'store-failed'
+  | 'gate-closed'
+
+/** Why a read never consulted the cache (DESIGN 5). `explain` and `stats` show these names. */
+export type BypassReason =
+  | 'not-a-record'
+  | 'untracked-table'
+  | 'in-transaction'
+  | 'locking'
+  | 'starting'
+  | 'catalog-unknown'
+  | 'no-primary-key'
+  | 'not-a-proven-key'
+  | 'value-without-token'
+  | 'sensitive-column'
+  | 'row-security'
+  | 'no-scope'
+  | 'auth-token'
+  | 'session-changed'
+  | 'standby'
+  | 'switched-off'
+  | 'cache-false'
+  | 'pending-delivery'
+  | 'outcome-unknown'
+  | 'records-lost'
+  | 'store-failed'
+  | 'too-many-keys'
+  | 'raw-sql'
+  | 'data-modifying'
+  | 'closed'
+
+/** Who asked for an invalidation. */
+export type InvalidateCause =
+  | 'write'
+  | 'transaction'
+  | 'unknown-write'
+  | 'hand'
+  | 'flush'
+  | 'catalog'
+  | 'unknown-outcome'
+
+/** Why a whole table fell instead of single rows. */
+export type EpochReason =
+  | 'no-images'
+  | 'too-many-rows'
+  | 'cascade'
+  | 'trigger'
+  | 'undeclared-trigger'
+  | 'partition'
+  | 'raw-sql'
+  | 'catalog-unknown'
+  | 'catalog-changed'
+  | 'key-update'
+  | 'upsert'
+  | 'value-without-token'
+  | 'data-modifying-cte'
+  | 'unknown-outcome'
+  | 'by-hand'
+  | 'overflow'

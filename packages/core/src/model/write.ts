@@ -1,0 +1,73 @@
+import type { Condition } from './condition.ts'
+import type { RelationFacts, RelationId } from './facts.ts'
+import type { Scheme } from './keys.ts'
+import type { EpochReason } from './reasons.ts'
+
+/** What a statement will do to its target table, as far as the builder's state tells. */
+export interface WriteQuestion {
+  readonly op: 'insert' | 'update' | 'delete'
+  readonly relation: RelationFacts
+  /** Database names of the columns in SET or in DO UPDATE SET, on-update columns included; 'all' when not known. */
+  readonly changed: ReadonlySet<string> | 'all'
+  readonly conflict: 'none' | 'nothing' | 'update'
+  /** UPDATE … FROM or joins. */
+  readonly from: boolean
+  /** Rows that can be touched at most, when a key, a key list or VALUES bounds it. */
+  readonly atMost: number | undefined
+  /** The user asked for rows back, so they travel anyway. */
+  readonly returning: boolean
+  /** RETURNING can name the old and the new row: the user's own text in it does not stand in the way. */
+  readonly nameable: boolean
+  /** The driver's own answer with rows is wanted (`db.execute(builder)`): nothing may be added to it. */
+  readonly native: boolean
+}
+
+/**
+ * How the touched rows are learned (DESIGN 3.4):
+ * - `none`: nothing is learned; the statement runs untouched
+ * - `new`: hidden RETURNING of the new row (of the old one for a delete)
+ * - `old-new`: hidden RETURNING of both, PostgreSQL 18
+ * - `locked`: old image from a locked CTE joined by primary key, before PostgreSQL 18
+ * - `upsert`: new row and whether it was inserted, before PostgreSQL 18
+ */
+export type ImageForm = 'none' | 'new' | 'old-new' | 'locked' | 'upsert'
+
+export interface WritePlan {
+  readonly form: ImageForm
+  /** Why nothing is learned, when `form` is `none`. */
+  readonly reason: EpochReason | undefined
+  /** Database names of the hidden columns, in order. */
+  readonly columns: readonly string[]
+  readonly schemes: readonly Scheme[]
+  /** Primary key columns: the locked form joins by them. */
+  readonly key: readonly string[]
+  /** Row limit of the bounded form; undefined: the rows come back as they are. */
+  readonly limit: number | undefined
+  readonly lock: 'no key update' | 'update'
+  /** The plan as a text: statements compiled for one plan may be used for an equal one. */
+  readonly name: string
+}
+
+/** A {@link WriteQuestion} before the catalog was asked: how the rows are bounded is still a condition or a count. */
+export interface WriteStatement extends Omit<WriteQuestion, 'relation' | 'atMost'> {
+  /** Rows in VALUES; undefined for everything else. */
+  readonly values: number | undefined
+  readonly where: Condition | undefined
+  /** Database names of the table object's columns, by the positions that `where` uses. */
+  readonly names: readonly string[]
+}
+
+/** One touched row: hidden columns as text, in the plan's order; undefined where there is no such image. */
+export interface RowImages {
+  readonly before: readonly (string | null)[] | undefined
+  readonly after: readonly (string | null)[] | undefined
+}
+
+/** What a statement turned out to have touched. */
+export interface TouchedRows {
+  readonly images: readonly RowImages[]
+  /** Rows touched, as far as known; more than `images` when some are not known. */
+  readonly count: number | undefined
+  /** True when one of the rows has an image that could not be had. */
+  readonly unknownRows: boolean
+}

@@ -1,0 +1,226 @@
+import type { Column, Table } from 'drizzle-orm'
+import type { PgTable } from 'drizzle-orm/pg-core'
+import { AsideError } from './errors.ts'
+import { isNamespace } from './model/keys.ts'
+import type { Clock } from './ports/clock.ts'
+import type { Listener } from './ports/events.ts'
+import type { Store } from './ports/store.ts'
+
+/** A span of time: milliseconds, or a number with `ms`, `s`, `m`, `h` or `d`, e.g. `'10m'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
+
+/** Columns of a table by their TypeScript keys, as `t` in `(t) => [t.id]`. */
+export type ColumnsOf<T extends Table> = T['_']['columns']
+
+/** How the rows of one table are cached. */
+export interface TableOptions<T extends PgTable = PgTable> {
+  /** How long an entry may be served. Default: five minutes. */
+  ttl?: Duration
+  /** How long "there is no such row" may be served. Default: 30 seconds. */
+  negativeTtl?: Duration
+  /** Share by which times to live are varied, so that entries do not expire together. Default: 0.1. */
+  jitter?: number
+  /** Tables that the triggers of this table write; `[]` says that they write none. Default: anything. */
+  affects?: readonly PgTable[]
+  /** Columns that never leave the process: reads that need them go to the database. */
+  sensitive?: (columns: ColumnsOf<T>) => readonly Column[]
+  /** The columns that are kept; reads that need others go to the database. Default: all. */
+  record?: (columns: ColumnsOf<T>) => readonly Column[]
+  /** Whether a list of keys may be answered row by row, each current on its own. Default: true. */
+  compose?: boolean
+  /** Part of every entry's key, e.g. the tenant; overrides the option of `withCache`. Undefined: bypass. */
+  scope?: () => unknown
+  /** Largest row that is stored, in characters of its encoded form. Default: 262,144. */
+  maxBytes?: number
+  /** Most rows that one statement reports one by one; more, and the whole table falls. Default: 1,000. */
+  maxTouched?: number
+}
+
+/** A table with its options, as {@link cached} and {@link uncached} make it. */
+export interface TableEntry {
+  readonly table: PgTable
+  readonly options: TableOptions
+  readonly cached: boolean
+}
+
+/** What `withCache` takes. */
+export interface AsideOptions {
+  /** Where entries are kept. Default: the memory of this process, shared by all that use the same namespace. */
+  store?: Store
+  /** Keeps applications on one store apart; 1 to 64 of `A-Z a-z 0-9 . _ -`. Required for a shared store. */
+  namespace?: string
+  /** The tables whose rows are cached, or `'all'`. */
+  tables: readonly TableEntry[] | 'all'
+  /** Part of every entry's key, e.g. the tenant. A scope that yields undefined or null, or throws, is a bypass. */
+  scope?: () => unknown
+  /** Receives every event. */
+  on?: Listener
+  /** What a committed write does whose invalidation cannot be delivered. Default: resolve, and report an event. */
+  onPending?: 'resolve' | 'reject'
+  /** How long a read waits for the store before it asks the database. Default: 50 ms. */
+  readDeadline?: Duration
+  /** How long a write waits for the store before its keys are queued. Default: 250 ms. */
+  invalidateDeadline?: Duration
+  /** How many keys may wait for a store that does not answer; beyond it whole tables fall. Default: 100,000. */
+  queueBound?: number
+  /** How old the facts about the database may grow. Default: 30 s. */
+  catalogReread?: Duration
+  /** For tests that move the time by hand. Default: the clock of the process. */
+  clock?: Clock
+}
+
+/**
+ * Lists a table as cached.
+ *
+ * @example
+ * cached(users, { ttl: '10m', sensitive: (t) => [t.passwordHash] })
+ *
+ * @throws AsideError `ASIDE_UNKNOWN_OPTION`, `ASIDE_BAD_OPTION` or `ASIDE_BAD_DURATION` for options that make no sense.
+ */
+export function cached<T extends PgTable>(table: T, options: TableOptions<T> = {}): TableEntry {
+  checkNames('cached', options, tableOptionNames)
+  checkTableOptions(options as TableOptions)
+  return { table, options: options as TableOptions, cached: true }
+}
+
+/**
+ * Lists a table that is not cached, to say what its triggers write.
+ *
+ * @example
+ * uncached(auditLog, { affects: [] })
+ */
+export function uncached<T extends PgTable>(table: T, options: Pick<TableOptions<T>, 'affects'> = {}): TableEntry {
+  checkNames('uncached', options, ['affects'])
+  return { table, options: options as TableOptions, cached: false }
+}
+
+/**
+ * Every table of a schema with the same options; list a table again after it to give it options of its own.
+ *
+ * @example
+ * withCache(db, { tables: [...allTables(schema, { ttl: '1m' }), cached(users, { ttl: '1h' })] })
+ */
+export function allTables(schema: Record<string, unknown>, options: TableOptions = {}): TableEntry[] {
+  return Object.values(schema)
+    .filter(isTable)
+    .map((table) => cached(table, options))
+}
+
+const drizzleTable = Symbol.for('drizzle:IsDrizzleTable')
+const isTable = (value: unknown): value is PgTable => typeof value === 'object' && value !== null && drizzleTable in value
+
+const tableOptionNames = [
+  'ttl',
+  'negativeTtl',
+  'jitter',
+  'affects',
+  'sensitive',
+  'record',
+  'compose',
+  'scope',
+  'maxBytes',
+  'maxTouched',
+]
+const optionNames = [
+  'store',
+  'namespace',
+  'tables',
+  'scope',
+  'on',
+  'onPending',
+  'readDeadline',
+  'invalidateDeadline',
+  'queueBound',
+  'catalogReread',
+  'clock',
+]
+
+function checkNames(where: string, options: object, known: readonly string[]): void {
+  const stranger = Object.keys(options).find((name) => !known.includes(name))
+  if (stranger === undefined) return
+  throw new AsideError('ASIDE_UNKNOWN_OPTION', `${where} has no option '${stranger}'. Known: ${known.join(', ')}.`)
+}
+
+function checkTableOptions(options: TableOptions): void {
+  for (const name of ['ttl', 'negativeTtl'] as const) if (options[name] !== undefined) milliseconds(options[name], name)
+  checkNumber('jitter', options.jitter, (value) => value >= 0 && value < 1, 'a number from 0 to below 1')
+  for (const name of ['maxBytes', 'maxTouched'] as const) {
+    checkNumber(name, options[name], (value) => Number.isInteger(value) && value > 0, 'a positive whole number')
+  }
+}
+
+function checkNumber(name: string, value: unknown, holds: (value: number) => boolean, wanted: string): void {
+  if (value === undefined || (typeof value === 'number' && holds(value))) return
+  throw new AsideError('ASIDE_BAD_OPTION', `${name} must be ${wanted}, not ${String(value)}.`)
+}
+
+const units = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+
+/** A duration in milliseconds. Throws `ASIDE_BAD_DURATION` for anything that is not a positive span of time. */
+export function milliseconds(duration: unknown, name: string): number {
+  const parts = typeof duration === 'string' ? /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(duration) : undefined
+  const ms = parts ? Number(parts[1]) * units[parts[2] as keyof typeof units] : duration
+  if (typeof ms === 'number' && Number.isFinite(ms) && ms > 0) return ms
+  const wanted = `a positive number of milliseconds or a text such as '10m'`
+  throw new AsideError('ASIDE_BAD_DURATION', `${name} must be ${wanted}, not ${JSON.stringify(duration)}.`)
+}
+
+/** Options with their defaults. */
+export interface ResolvedOptions {
+  readonly store: Store | undefined
+  readonly namespace: string
+  readonly entries: readonly TableEntry[] | 'all'
+  readonly scope: (() => unknown) | undefined
+  readonly on: Listener | undefined
+  readonly onPending: 'resolve' | 'reject'
+  readonly readDeadlineMs: number
+  readonly removeDeadlineMs: number
+  readonly queueBound: number
+  readonly rereadMs: number
+  readonly clock: Clock | undefined
+}
+
+/** Checks the options of `withCache` and fills in the defaults, once, at the door. */
+export function resolveOptions(options: AsideOptions): ResolvedOptions {
+  checkNames('withCache', options, optionNames)
+  checkTables(options.tables)
+  checkStore(options)
+  checkNumber('queueBound', options.queueBound, (value) => Number.isInteger(value) && value > 0, 'a positive whole number')
+  if (options.onPending !== undefined && !['resolve', 'reject'].includes(options.onPending)) {
+    throw new AsideError('ASIDE_BAD_OPTION', `onPending must be 'resolve' or 'reject'.`)
+  }
+  return {
+    store: options.store,
+    namespace: options.namespace ?? 'default',
+    entries: options.tables,
+    scope: options.scope,
+    on: options.on,
+    onPending: options.onPending ?? 'resolve',
+    readDeadlineMs: milliseconds(options.readDeadline ?? 50, 'readDeadline'),
+    removeDeadlineMs: milliseconds(options.invalidateDeadline ?? 250, 'invalidateDeadline'),
+    queueBound: options.queueBound ?? 100_000,
+    rereadMs: milliseconds(options.catalogReread ?? 30_000, 'catalogReread'),
+    clock: options.clock,
+  }
+}
+
+function checkTables(tables: unknown): void {
+  if (tables === 'all') return
+  const usable = Array.isArray(tables) && tables.every((entry) => isTable((entry as TableEntry)?.table))
+  if (usable) return
+  throw new AsideError('ASIDE_UNKNOWN_TABLE', `tables must be 'all' or a list of cached(table); pass Drizzle table objects.`)
+}
+
+const storeVerbs = ['read', 'mint', 'write', 'remove', 'clear', 'close'] as const
+
+function checkStore({ store, namespace }: AsideOptions): void {
+  if (namespace !== undefined && !isNamespace(namespace)) {
+    throw new AsideError('ASIDE_BAD_NAMESPACE', `namespace must be 1 to 64 of A-Z a-z 0-9 . _ -, not ${JSON.stringify(namespace)}.`)
+  }
+  if (store === undefined) return
+  const lacking = storeVerbs.find((verb) => typeof store[verb] !== 'function')
+  if (lacking) throw new AsideError('ASIDE_BAD_STORE', `The store has no ${lacking}(). Pass memoryStore() or redisStore(client).`)
+  if (!store.processLocal && namespace === undefined) {
+    throw new AsideError('ASIDE_NO_NAMESPACE', `A shared store needs a namespace, e.g. namespace: 'shop': it keeps applications apart.`)
+  }
+}

@@ -1,0 +1,131 @@
+import type { Condition } from '../model/condition.ts'
+import { findRelation, type CatalogFacts, type RelationFacts, type RelationId } from '../model/facts.ts'
+import type { BypassReason } from '../model/reasons.ts'
+import type { LoadRecords, Lookup, LookupAnswer, RecordSource, TableSettings } from '../model/record.ts'
+import type { MatchedKeys, NamedTable, ReadPath } from '../ports/paths.ts'
+import type { Voice } from '../ports/voice.ts'
+import { recordSource, type PayloadIdentity } from './record-source.ts'
+
+export interface ReadPathWith {
+  readonly voice: Voice
+  /** Facts of the moment; wakes the catalog. */
+  facts(): CatalogFacts | undefined
+  /** Why no read at all may be served now. */
+  gate(): BypassReason | undefined
+  /** True while the outcome of a write to the table is not known. */
+  blocks(table: RelationId): boolean
+  /** Settings of a cached relation; undefined: it is not cached. */
+  settings(relation: RelationFacts): TableSettings | undefined
+  /** Undefined until the driver's parsers have been tried. */
+  identity(): PayloadIdentity | undefined
+  match(
+    condition: Condition,
+    source: RecordSource,
+    given: Readonly<Record<string, unknown>> | undefined,
+  ): MatchedKeys | BypassReason
+  read(lookup: Lookup, load: LoadRecords): Promise<LookupAnswer>
+}
+
+/** Sources already decided, for one reading of the catalog. */
+interface Decided {
+  readonly version: number
+  readonly identity: PayloadIdentity
+  readonly bySource: WeakMap<readonly string[], RecordSource | BypassReason>
+}
+
+/** The read path up to the look-up: gates, sources, scopes. */
+export class RecordReadPath implements ReadPath {
+  readonly #with: ReadPathWith
+  readonly #lost = new Map<RelationId, number>()
+  #decided: Decided | undefined
+
+  constructor(tools: ReadPathWith) {
+    this.#with = tools
+  }
+
+  gate(): BypassReason | undefined {
+    return this.#with.gate()
+  }
+
+  source(table: NamedTable, names: readonly string[]): RecordSource | BypassReason {
+    const facts = this.#with.facts()
+    const identity = this.#with.identity()
+    if (!facts || !identity) return 'starting'
+    const decided = this.#sourcesFor(facts, identity)
+    let source = decided.bySource.get(names)
+    if (source === undefined) {
+      source = this.#decide(table, names, facts, identity)
+      decided.bySource.set(names, source)
+    }
+    return typeof source === 'string' ? source : (this.#refuseNow(source, facts) ?? source)
+  }
+
+  #sourcesFor(facts: CatalogFacts, identity: PayloadIdentity): Decided {
+    const { version } = facts
+    if (this.#decided?.version !== version || this.#decided.identity !== identity) {
+      // Column lists are known by identity: each table object has one, and keeps it.
+      this.#decided = { version, identity, bySource: new WeakMap() }
+    }
+    return this.#decided
+  }
+
+  #decide(
+    table: NamedTable,
+    names: readonly string[],
+    facts: CatalogFacts,
+    identity: PayloadIdentity,
+  ): RecordSource | BypassReason {
+    const relation = findRelation(facts, table.schema, table.name)
+    const settings = relation && this.#with.settings(relation)
+    if (!relation || !settings) return 'untracked-table'
+    return recordSource(names, relation, facts, settings, identity)
+  }
+
+  /** What changes from one moment to the next. */
+  #refuseNow({ table }: RecordSource, facts: CatalogFacts): BypassReason | undefined {
+    if (this.#with.blocks(table)) return 'outcome-unknown'
+    return this.#lost.get(table) === facts.version ? 'records-lost' : undefined
+  }
+
+  match(
+    condition: Condition,
+    source: RecordSource,
+    given: Readonly<Record<string, unknown>> | undefined,
+  ): MatchedKeys | BypassReason {
+    return this.#with.match(condition, source, given)
+  }
+
+  scope({ settings }: RecordSource): string | undefined {
+    if (!settings.scope) return ''
+    try {
+      const text = scopeText(settings.scope())
+      return text === undefined ? undefined : `s${text.length}:${text}`
+    } catch {
+      // Without a scope nobody knows whose answer this would be; the bypass is counted by its name.
+      return undefined
+    }
+  }
+
+  read(lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
+    return this.#with.read(lookup, load)
+  }
+
+  bypassed(table: string | undefined, reason: BypassReason): void {
+    this.#with.voice.bypass(table, reason)
+  }
+
+  loseRecords(source: RecordSource, reason: 'duplicate-key' | 'privilege' | 'missing-column'): void {
+    const version = this.#with.facts()?.version
+    if (version === undefined || this.#lost.get(source.table) === version) return
+    this.#lost.set(source.table, version)
+    this.#with.voice.emit({ type: 'recordsLost', table: source.label, reason })
+  }
+}
+
+/** A scope with its type in front, so that 1 and '1' are two tenants. */
+function scopeText(scope: unknown): string | undefined {
+  if (typeof scope === 'string') return `s${scope}`
+  if (typeof scope === 'bigint') return `i${scope}`
+  if (typeof scope === 'boolean') return `b${scope}`
+  return typeof scope === 'number' && Number.isFinite(scope) ? `n${scope}` : undefined
+}

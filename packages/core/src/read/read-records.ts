@@ -1,0 +1,255 @@
+import { entryHead, formatEntry, isStamp, readEntry } from '../model/entry.ts'
+import { digest, entryTail, identityOf, newStamp, stampKey } from '../model/keys.ts'
+import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordRow } from '../model/record.ts'
+import { decodeRow, encodeRow } from '../model/row-codec.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { GuardedStore } from '../ports/guarded-store.ts'
+import type { Voice } from '../ports/voice.ts'
+
+export interface ReadWith {
+  readonly store: GuardedStore
+  readonly clock: Clock
+  readonly voice: Voice
+  /** Time to live of stamps: at least twice the longest entry's. */
+  readonly stampTtlMs: number
+  /** True while nothing may be stored, e.g. an invalidation of this process still waits for the store. */
+  closed(): boolean
+  /** Uniform in [0, 1): spreads times to live, so that entries filled together do not expire together. */
+  random(): number
+}
+
+/** How long a reader waits for another reader's query before it runs its own. */
+const JOIN_PATIENCE_MS = 1000
+
+/** Longer scopes are hashed in the key; the entry itself always repeats them whole. */
+const LONGEST_SCOPE = 64
+
+/** One key of a lookup with everything that is named after it in the store. */
+interface Wanted {
+  readonly key: LookupKey
+  readonly entryKey: string
+  readonly stampKey: string
+  readonly head: string
+  stamp: string | null
+}
+
+/** Whether the store holds a valid entry for one key now; asks without counting. */
+export async function peekRecord({ store }: Pick<ReadWith, 'store'>, lookup: Lookup, key: LookupKey): Promise<'hit' | 'miss' | 'unknown'> {
+  const one = name(lookup, key)
+  const texts = await store.read([one.entryKey, one.stampKey, lookup.source.keys.epoch])
+  if (!texts) return 'unknown'
+  one.stamp = texts[1] ?? null
+  return validRow(texts[0] ?? null, one, texts[2] ?? null) === undefined ? 'miss' : 'hit'
+}
+
+/**
+ * Reads records: look up, and on a miss take the stamps *first*, query, store under those stamps (PROTOCOL 3.5). A write
+ * in between removes a stamp, so the stored entry is dead on arrival and no compare-and-set is needed.
+ */
+export function createRecordReader(tools: ReadWith): (lookup: Lookup, load: LoadRecords) => Promise<LookupAnswer> {
+  const flights = new Map<string, Promise<string | null | undefined>>()
+  return async (lookup, load) => {
+    const wanted = lookup.keys.map((key) => name(lookup, key))
+    const found = await lookUp(tools, lookup, wanted)
+    if (!found) return { bypass: 'store-failed' }
+    const { rows, epoch } = found
+    const missing = rows.flatMap((row, at) => (row === undefined ? [at] : []))
+    if (missing.length > 0) {
+      const filled = await fill(tools, flights, lookup, missing.map((at) => wanted[at] as Wanted), epoch, load)
+      if (filled === 'ambiguous') return { bypass: 'records-lost' }
+      missing.forEach((at, i) => {
+        rows[at] = filled[i] as RecordRow
+      })
+    }
+    return { rows: rows as RecordRow[] }
+  }
+}
+
+function name(lookup: Lookup, key: LookupKey): Wanted {
+  const { source, scheme, scope } = lookup
+  const prefix = source.prefixes.get(scheme.name) as string
+  return {
+    key,
+    entryKey: prefix + (scope.length <= LONGEST_SCOPE ? scope : `#${digest(scope)}`) + entryTail(key.tokens),
+    stampKey: stampKey(scheme, key.tokens),
+    head: entryHead(source.fingerprint + scheme.name + scope + identityOf(key.tokens)),
+    stamp: null,
+  }
+}
+
+interface Found {
+  readonly rows: (RecordRow | undefined)[]
+  readonly epoch: string | null
+}
+
+/** One read of the store for the whole lookup: each key's entry and stamp, and the table's epoch once. */
+async function lookUp({ store, voice }: ReadWith, lookup: Lookup, wanted: readonly Wanted[]): Promise<Found | undefined> {
+  const keys: string[] = []
+  for (const one of wanted) keys.push(one.entryKey, one.stampKey)
+  keys.push(lookup.source.keys.epoch)
+  const texts = await store.read(keys)
+  if (!texts) return undefined
+  const epoch = texts[texts.length - 1] as string | null
+  const rows = wanted.map((one, at) => {
+    one.stamp = texts[2 * at + 1] as string | null
+    const row = validRow(texts[2 * at] as string | null, one, epoch)
+    if (row === undefined) voice.miss(lookup.source.label, lookup.kind)
+    else voice.hit(lookup.source.label, lookup.kind, row === null)
+    return row
+  })
+  return { rows, epoch }
+}
+
+/** The row of an entry whose identity and stamps hold; anything else, damage included, is a miss. */
+function validRow(entry: string | null, one: Wanted, epoch: string | null): RecordRow | undefined {
+  if (entry === null || !isStamp(one.stamp) || !isStamp(epoch)) return undefined
+  const payload = readEntry(entry, one.head, one.stamp, epoch)
+  return typeof payload === 'string' ? decodeRow(payload) : payload
+}
+
+/** Answers the missing keys in order: joined flights where the stamps are the same, one query for all the others. */
+async function fill(
+  tools: ReadWith,
+  flights: Map<string, Promise<string | null | undefined>>,
+  lookup: Lookup,
+  missing: readonly Wanted[],
+  epochSeen: string | null,
+  load: LoadRecords,
+): Promise<readonly RecordRow[] | 'ambiguous'> {
+  const epoch = await takeStamps(tools, lookup, missing, epochSeen)
+  const names = missing.map((one) => (epoch && isStamp(one.stamp) ? `${one.entryKey}\n${one.stamp}${epoch}` : undefined))
+  // Joined only under the very same stamps: a flight begun before a write carries the stamps from before it.
+  const joined = names.map((flight) => (flight === undefined ? undefined : flights.get(flight)))
+  const own = missing.filter((_, at) => !joined[at])
+  const ownNames = names.filter((_, at) => !joined[at])
+  const loading = own.length > 0 ? lead(tools, flights, lookup, own, ownNames, epoch, load) : Promise.resolve([])
+  // Waiting for others starts before our own query ends; a failure of ours is told below.
+  loading.catch(() => undefined)
+  const shared = await Promise.all(joined.map((flight) => flight && join(tools, lookup, flight)))
+  const loaded = await loading
+  if (loaded === 'ambiguous') return loaded
+  return settle(missing, joined, shared, loaded, load)
+}
+
+/** Puts the answers in order; keys whose joined flight gave nothing are asked for once more, by this reader itself. */
+async function settle(
+  missing: readonly Wanted[],
+  joined: readonly unknown[],
+  shared: readonly (RecordRow | undefined)[],
+  loaded: readonly RecordRow[],
+  load: LoadRecords,
+): Promise<readonly RecordRow[] | 'ambiguous'> {
+  const left = missing.filter((_, at) => joined[at] && shared[at] === undefined)
+  const late = left.length > 0 ? await load(left.map(({ key }) => key)) : []
+  if (late === 'ambiguous') return late
+  let nextLoaded = 0
+  let nextLate = 0
+  return missing.map((_, at) => {
+    if (!joined[at]) return loaded[nextLoaded++] as RecordRow
+    return shared[at] !== undefined ? (shared[at] as RecordRow) : (late[nextLate++] as RecordRow)
+  })
+}
+
+/** Another reader's answer, decoded anew so that nothing mutable is shared; undefined when it gave none in time. */
+async function join(
+  { clock, voice }: ReadWith,
+  lookup: Lookup,
+  flight: Promise<string | null | undefined>,
+): Promise<RecordRow | undefined> {
+  voice.joined(lookup.source.label)
+  const text = await within(clock, flight)
+  return typeof text === 'string' ? decodeRow(text) : text
+}
+
+function within<T>(clock: Clock, promise: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve) => {
+    const cancel = clock.setTimer(() => resolve(undefined), JOIN_PATIENCE_MS)
+    const end = (value: T | undefined): void => {
+      cancel()
+      resolve(value)
+    }
+    promise.then(end, () => end(undefined))
+  })
+}
+
+/** Takes the stamps that were seen and mints the missing ones, before the query. The epoch, or null: nothing is stored. */
+async function takeStamps(
+  { store, stampTtlMs, closed }: ReadWith,
+  lookup: Lookup,
+  missing: readonly Wanted[],
+  epochSeen: string | null,
+): Promise<string | null> {
+  if (closed()) return null
+  const absent = missing.filter(({ stamp }) => stamp === null)
+  const wants = absent.map((one) => ({ key: one.stampKey, text: newStamp() }))
+  if (epochSeen === null) wants.push({ key: lookup.source.keys.epoch, text: newStamp() })
+  if (wants.length === 0) return isStamp(epochSeen) ? epochSeen : null
+  const minted = await store.mint(wants, stampTtlMs)
+  absent.forEach((one, at) => {
+    one.stamp = minted?.[at] ?? null
+  })
+  const epoch = epochSeen ?? minted?.[absent.length] ?? null
+  return isStamp(epoch) ? epoch : null
+}
+
+/** Runs the query for all keys, stores what may be stored, and lets later readers of the same stamps share it. */
+async function lead(
+  tools: ReadWith,
+  flights: Map<string, Promise<string | null | undefined>>,
+  lookup: Lookup,
+  own: readonly Wanted[],
+  names: readonly (string | undefined)[],
+  epoch: string | null,
+  load: LoadRecords,
+): Promise<readonly RecordRow[] | 'ambiguous'> {
+  const loading = load(own.map(({ key }) => key))
+  const texts = loading.then((rows) => (rows === 'ambiguous' ? [] : rows.map(encode)))
+  texts.catch(() => undefined)
+  names.forEach((flight, at) => {
+    if (flight === undefined) return
+    flights.set(flight, texts.then((all) => all[at]))
+    flights.get(flight)?.catch(() => undefined)
+  })
+  try {
+    const rows = await loading
+    if (rows !== 'ambiguous' && epoch) keep(tools, lookup, own, await texts, epoch)
+    return rows
+  } finally {
+    for (const flight of names) if (flight !== undefined) flights.delete(flight)
+  }
+}
+
+const encode = (row: RecordRow): string | null | undefined => (row === null ? null : encodeRow(row))
+
+/** Stores the answers under the stamps taken before the query. Nobody waits for the store. */
+function keep(
+  tools: ReadWith,
+  lookup: Lookup,
+  own: readonly Wanted[],
+  texts: readonly (string | null | undefined)[],
+  epoch: string,
+): void {
+  const { source } = lookup
+  own.forEach((one, at) => {
+    const text = texts[at]
+    const refusal = refuseFill(tools, one, text, source.settings.maxBytes)
+    if (refusal) return tools.voice.fillRefused(source.label, refusal)
+    const entry = formatEntry(one.head, one.stamp as string, epoch, text as string | null)
+    const ttl = timeToLive(tools, lookup, text === null)
+    tools.store.write(one.entryKey, entry, ttl, [one.stampKey, source.keys.epoch], tools.stampTtlMs)
+    tools.voice.fill(source.label, lookup.kind)
+  })
+}
+
+function refuseFill({ closed }: ReadWith, one: Wanted, text: string | null | undefined, maxBytes: number) {
+  if (!isStamp(one.stamp)) return 'stamp-lost'
+  if (text === undefined) return 'not-encodable'
+  if (text !== null && text.length > maxBytes) return 'too-large'
+  return closed() ? 'gate-closed' : undefined
+}
+
+function timeToLive({ random }: ReadWith, lookup: Lookup, negative: boolean): number {
+  const { jitter, negativeTtlMs } = lookup.source.settings
+  const base = negative ? Math.min(negativeTtlMs, lookup.ttlMs) : lookup.ttlMs
+  return Math.max(1, Math.round(base * (1 + jitter * (2 * random() - 1))))
+}

@@ -1,0 +1,97 @@
+import type { CatalogFacts, RelationFacts, TokenKind } from '../model/facts.ts'
+import { digest, prefixed, type Scheme, TableKeys } from '../model/keys.ts'
+import type { RecordSource, TableSettings } from '../model/record.ts'
+import type { BypassReason } from '../ports/events.ts'
+
+/** What makes two processes' payloads the same, beyond the table: part of every entry key (DESIGN 5). */
+export interface PayloadIdentity {
+  readonly namespace: string
+  readonly driver: string
+  /** A digest of what the driver makes of sample values. */
+  readonly parsers: string
+  /** Tells embedded databases of one process apart; empty for servers. */
+  readonly instance: string
+}
+
+/** Format of keys and entries; another number never reads this one's entries. */
+const FORMAT_VERSION = '1'
+
+/**
+ * Decides whether rows of a table may be kept as records under the facts of the moment, and how their keys are named.
+ * Answers the reason why not otherwise.
+ */
+export function recordSource(
+  names: readonly string[],
+  relation: RelationFacts,
+  facts: CatalogFacts,
+  settings: TableSettings,
+  identity: PayloadIdentity,
+): RecordSource | BypassReason {
+  const refusal = refuse(relation, settings)
+  if (refusal) return refusal
+  const slots = recordSlots(names, settings)
+  const kept = names.filter((_, column) => (slots[column] as number) >= 0)
+  if (kept.some((name) => !relation.columns.has(name))) return 'catalog-unknown'
+  const keys = new TableKeys(identity.namespace, facts.database, relation.schema, relation.name)
+  const schemes = schemesOf(relation, keys).filter((scheme) => scheme.columns.every((column) => names.includes(column)))
+  if (schemes.length === 0) return 'not-a-proven-key'
+  const fingerprint = fingerprintOf(kept, relation, facts, identity)
+  return {
+    relation,
+    table: relation.id,
+    label: `${relation.schema}.${relation.name}`,
+    settings,
+    keys,
+    schemes,
+    slots,
+    columns: slots.flatMap((slot, column) => (slot >= 0 ? [column] : [])),
+    kinds: names.map((name) => relation.columns.get(name)?.token ?? 'none'),
+    schemeColumns: new Map(schemes.map((scheme) => [scheme.name, scheme.columns.map((column) => names.indexOf(column))])),
+    prefixes: new Map(schemes.map((scheme) => [scheme.name, keys.entryPrefix(digest(fingerprint + scheme.name))])),
+    fingerprint,
+  }
+}
+
+function refuse(relation: RelationFacts, settings: TableSettings): BypassReason | undefined {
+  if (relation.kind !== 'table' && relation.kind !== 'partitioned') return 'not-a-record'
+  if (!relation.primaryKey || relation.inheritanceChildren) return 'no-primary-key'
+  if (relation.rowSecurity && !settings.scope) return 'row-security'
+  return undefined
+}
+
+function recordSlots(names: readonly string[], { sensitive, record }: TableSettings): number[] {
+  let next = 0
+  return names.map((name) => (sensitive.has(name) || (record && !record.has(name)) ? -1 : next++))
+}
+
+/** The key schemes that the catalog proves and whose equality we reproduce (DESIGN 3.1); the primary key first. */
+export function schemesOf(relation: RelationFacts, keys: TableKeys): Scheme[] {
+  const tokens = new Map<string, TokenKind>([...relation.columns.values()].map((column) => [column.name, column.token]))
+  const usable = (columns: readonly string[]): boolean => columns.every((name) => (tokens.get(name) ?? 'none') !== 'none')
+  const schemes: Scheme[] = []
+  const { primaryKey } = relation
+  if (primaryKey && usable(primaryKey)) schemes.push(keys.scheme('primary', primaryKey, tokens))
+  for (const columns of relation.uniqueKeys) if (usable(columns)) schemes.push(keys.scheme('unique', columns, tokens))
+  return schemes
+}
+
+function fingerprintOf(
+  names: readonly string[],
+  relation: RelationFacts,
+  facts: CatalogFacts,
+  identity: PayloadIdentity,
+): string {
+  const { environment } = facts
+  const parts = [
+    FORMAT_VERSION,
+    facts.systemIdentifier,
+    facts.serverAddress,
+    facts.timeline,
+    identity.instance,
+    identity.driver,
+    identity.parsers,
+    ...Object.values(environment),
+    ...names.flatMap((name) => [name, relation.columns.get(name)?.sqlType ?? '']),
+  ]
+  return digest(parts.map(prefixed).join(''))
+}

@@ -1,0 +1,133 @@
+import type { BypassReason, EpochReason, FillRefusal, ReadKind } from '../model/reasons.ts'
+import type { AsideEvent, Listener } from '../ports/events.ts'
+import type { Voice } from '../ports/voice.ts'
+
+/** Reads of one table or kind, counted since the db was wrapped. */
+export interface ReadCounts {
+  hits: number
+  /** Hits that said "there is no such row". */
+  negativeHits: number
+  misses: number
+  fills: number
+  joined: number
+}
+
+/** What `$aside.stats()` answers: counts since the db was wrapped. */
+export interface AsideStats extends ReadCounts {
+  /** Hits per look-up, 0 to 1; NaN before the first. */
+  readonly hitRate: number
+  readonly byKind: Readonly<Record<ReadKind, ReadCounts>>
+  readonly byTable: Readonly<Record<string, ReadCounts>>
+  /** Reads that never consulted the cache, by reason. */
+  readonly bypassed: Readonly<Partial<Record<BypassReason, number>>>
+  readonly fillsRefused: Readonly<Partial<Record<FillRefusal, number>>>
+  readonly invalidations: number
+  readonly keysRemoved: number
+  readonly epochsReplaced: Readonly<Partial<Record<EpochReason, number>>>
+  readonly storeFailures: number
+  readonly outcomesUnknown: number
+}
+
+const noReads = (): ReadCounts => ({ hits: 0, negativeHits: 0, misses: 0, fills: 0, joined: 0 })
+
+/** Counts everything, and tells it to whoever listens. */
+export class CountingVoice implements Voice {
+  readonly #listeners = new Set<Listener>()
+  readonly #all = noReads()
+  readonly #kinds: Record<ReadKind, ReadCounts> = { key: noReads(), list: noReads(), unique: noReads() }
+  readonly #tables = new Map<string, ReadCounts>()
+  readonly #bypassed: Partial<Record<BypassReason, number>> = {}
+  readonly #refused: Partial<Record<FillRefusal, number>> = {}
+  readonly #epochs: Partial<Record<EpochReason, number>> = {}
+  #invalidations = 0
+  #keys = 0
+  #failures = 0
+  #unknown = 0
+
+  /** Adds a listener; the answer takes it away again. */
+  listen(listener: Listener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  emit(event: AsideEvent): void {
+    this.#count(event)
+    this.#tell(event)
+  }
+
+  #tell(event: AsideEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event)
+      } catch (error) {
+        if (event.type !== 'listenerFailed') this.#tell({ type: 'listenerFailed', error })
+      }
+    }
+  }
+
+  #count(event: AsideEvent): void {
+    if (event.type === 'invalidate') {
+      this.#invalidations++
+      this.#keys += event.keys
+    } else if (event.type === 'epochReplaced') this.#epochs[event.reason] = (this.#epochs[event.reason] ?? 0) + 1
+    else if (event.type === 'storeFailed' || event.type === 'storeLate') this.#failures++
+    else if (event.type === 'outcomeUnknown') this.#unknown++
+  }
+
+  #of(table: string): ReadCounts {
+    let counts = this.#tables.get(table)
+    if (!counts) this.#tables.set(table, (counts = noReads()))
+    return counts
+  }
+
+  hit(table: string, kind: ReadKind, negative: boolean): void {
+    for (const counts of [this.#all, this.#kinds[kind], this.#of(table)]) {
+      counts.hits++
+      if (negative) counts.negativeHits++
+    }
+    if (this.#listeners.size > 0) this.#tell({ type: 'hit', table, kind })
+  }
+
+  miss(table: string, kind: ReadKind): void {
+    for (const counts of [this.#all, this.#kinds[kind], this.#of(table)]) counts.misses++
+    if (this.#listeners.size > 0) this.#tell({ type: 'miss', table, kind })
+  }
+
+  fill(table: string, kind: ReadKind): void {
+    for (const counts of [this.#all, this.#kinds[kind], this.#of(table)]) counts.fills++
+    if (this.#listeners.size > 0) this.#tell({ type: 'fill', table, kind })
+  }
+
+  joined(table: string): void {
+    this.#all.joined++
+    this.#of(table).joined++
+    if (this.#listeners.size > 0) this.#tell({ type: 'joined', table })
+  }
+
+  fillRefused(table: string, reason: FillRefusal): void {
+    this.#refused[reason] = (this.#refused[reason] ?? 0) + 1
+    if (this.#listeners.size > 0) this.#tell({ type: 'fillRefused', table, reason })
+  }
+
+  bypass(table: string | undefined, reason: BypassReason): void {
+    this.#bypassed[reason] = (this.#bypassed[reason] ?? 0) + 1
+    if (this.#listeners.size > 0) this.#tell({ type: 'bypass', reason, ...(table !== undefined && { table }) })
+  }
+
+  stats(): AsideStats {
+    const { hits, misses } = this.#all
+    return {
+      ...this.#all,
+      hitRate: hits / (hits + misses),
+      byKind: structuredClone(this.#kinds),
+      byTable: Object.fromEntries([...this.#tables].map(([table, counts]) => [table, { ...counts }])),
+      bypassed: { ...this.#bypassed },
+      fillsRefused: { ...this.#refused },
+      invalidations: this.#invalidations,
+      keysRemoved: this.#keys,
+      epochsReplaced: { ...this.#epochs },
+      storeFailures: this.#failures,
+      outcomesUnknown: this.#unknown,
+    }
+  }
+}

@@ -1,0 +1,566 @@
+import type { Table } from 'drizzle-orm'
+import { openCatalog, type Catalog } from './catalog/open-catalog.ts'
+import { createHandle } from './drizzle/aside-handle.ts'
+import { claimClient, clientState, type ClientState } from './drizzle/client-state.ts'
+import type { Explanation } from './drizzle/explain-statement.ts'
+import { checkDrizzle, type Database } from './drizzle/internals.ts'
+import { outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
+import { tableShapes, type TableShape } from './drizzle/table-shape.ts'
+import { wrapDatabase } from './drizzle/wrap-database.ts'
+import { AsideError } from './errors.ts'
+import { classifySql, verdictCache, writesBeyond } from './map/classify-sql.ts'
+import { matchKey } from './map/match-key.ts'
+import { reachCache } from './map/reach.ts'
+import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
+import { digest, type Scheme, TableKeys } from './model/keys.ts'
+import type { BypassReason } from './model/reasons.ts'
+import type { TableSettings } from './model/record.ts'
+import { type AsideOptions, type Duration, milliseconds, type ResolvedOptions, resolveOptions, type TableOptions } from './options.ts'
+import { type Clock, systemClock } from './ports/clock.ts'
+import type { AsideEvent, Listener } from './ports/events.ts'
+import type { GuardedStore } from './ports/guarded-store.ts'
+import type { Store } from './ports/store.ts'
+import { RecordReadPath } from './read/create-read-path.ts'
+import { createRecordReader, peekRecord } from './read/read-records.ts'
+import { type PayloadIdentity, schemesOf } from './read/record-source.ts'
+import { guardStore } from './stores/guard-store.ts'
+import { sharedMemoryStore } from './stores/memory-store.ts'
+import { type AsideStats, CountingVoice } from './watch/create-voice.ts'
+import { createDelivery, type Delivery } from './write/deliver.ts'
+import { Changes } from './write/scope.ts'
+import { createUnknownOutcomes, type UnknownOutcomes } from './write/unknown-outcome.ts'
+import { WriteThrough } from './write/write-path.ts'
+
+/** How the extension is doing, and what to do where it is not well. */
+export interface AsideHealth {
+  readonly state: 'ok' | 'starting' | 'degraded' | 'off'
+  readonly store: { readonly name: string; readonly pendingKeys: number; readonly pendingTables: number }
+  readonly catalog: Catalog['state']
+  /** One sentence for each thing that keeps reads from the cache. */
+  readonly remarks: readonly string[]
+}
+
+type Columns<T extends Table> = Partial<T['$inferSelect']>
+
+/** The handle `db.$aside`. */
+export interface Aside<Db> {
+  /** The same db with other options for everything it runs; keep it in a constant. */
+  with(options: { ttl?: Duration; cache?: boolean; writes?: readonly Table[] }): Db & { readonly $aside: Aside<Db> }
+  /** What the extension would do with a query, and why; prints as text. */
+  explain(query: { getSQL(): unknown }): Promise<Explanation>
+  /** Tells that rows were written by other means: the whole table, or exactly the given row. In a transaction: at commit. */
+  wrote<T extends Table>(table: T, rows?: { old?: Columns<T>; new?: Columns<T> }): Promise<void>
+  /** Drops what is cached of one key, or of a whole table. */
+  invalidate<T extends Table>(table: T, key?: Columns<T> | string | number | bigint): Promise<void>
+  /** Drops everything that is cached under the namespace. */
+  flush(): Promise<void>
+  /** Kill switch: reads bypass the cache, invalidations go on. */
+  reads(state: 'on' | 'off'): void
+  /** Resolves when the database's facts are known; with `reload`, when they were read anew (after migrations). */
+  ready(options?: { reload?: boolean }): Promise<void>
+  stats(): AsideStats
+  health(): AsideHealth
+  /** Adds a listener; the answer takes it away again. */
+  on(listener: Listener): () => void
+  /** Delivers what waits, ends timers and the store's own connections. The db goes on without cache. */
+  close(): Promise<void>
+}
+
+/** A db of the same type with the handle. */
+export type WithAside<Db> = Db & { readonly $aside: Aside<Db> }
+
+/**
+ * Wraps a Drizzle db: selects by key are served from the store, and every write through the returned db invalidates
+ * exactly what it touched, after its commit. The db that was passed in stays as it was; what it writes is not seen.
+ *
+ * @example
+ * const db = withCache(drizzle(pool, { schema }), { tables: [cached(users, { ttl: '10m' })] })
+ * await db.select().from(users).where(eq(users.id, 1))
+ *
+ * @throws AsideError with a code for every set-up mistake; see {@link AsideOptions}.
+ */
+export function withCache<Db extends { readonly _: { readonly session: unknown } }>(db: Db, options: AsideOptions): WithAside<Db> {
+  const kind = checkDrizzle(db)
+  const resolved = resolveOptions(options)
+  const real = db as unknown as Database
+  refuseTwice(real)
+  const engine = new Engine(real, clientState(real.session, kind), resolved)
+  return engine.wrap(db) as WithAside<Db>
+}
+
+/**
+ * The handle of a wrapped db, or of a transaction of one, whose type does not show it.
+ *
+ * @example
+ * await db.transaction(async (tx) => { await tx.execute(sql`…`); await aside(tx).wrote(posts) })
+ */
+export function aside<Db>(db: Db): Aside<Db> {
+  const handle = (db as { $aside?: Aside<Db> } | null | undefined)?.$aside
+  if (handle) return handle
+  throw new AsideError('ASIDE_NOT_WRAPPED', 'aside() takes a db that withCache returned, or a transaction of one.')
+}
+
+function refuseTwice(db: Database): void {
+  if ('$aside' in db) {
+    throw new AsideError('ASIDE_ALREADY_WRAPPED', 'This db is wrapped already. Wrap what drizzle() returned, once.')
+  }
+  if (db.$cache !== undefined && hasOwnCache(db.session)) {
+    const advice = 'It would answer our own queries. Remove `cache` from drizzle(…).'
+    throw new AsideError('ASIDE_DRIZZLE_CACHE_ON', `Drizzle's own cache is on for this db. ${advice}`)
+  }
+}
+
+function hasOwnCache(session: object): boolean {
+  const strategy = (session as { cache?: { strategy?: () => string; constructor: { name: string } } }).cache
+  return strategy !== undefined && strategy.constructor.name !== 'NoopCache'
+}
+
+/** What several wrapped dbs over one store share: its guard, and per namespace what waits for it. */
+interface SharedStore {
+  readonly guard: GuardedStore
+  readonly deliveries: Map<string, Delivery>
+  readonly voices: Set<Listener>
+  users: number
+}
+const sharedStores = new WeakMap<Store, SharedStore>()
+const defaultStores = new Map<string, Store>()
+
+function shareStore(store: Store, options: ResolvedOptions, clock: Clock): SharedStore {
+  let shared = sharedStores.get(store)
+  if (!shared) {
+    const voices = new Set<Listener>()
+    const emit: Listener = (event) => {
+      for (const voice of voices) voice(event)
+    }
+    const { readDeadlineMs, removeDeadlineMs } = options
+    const guard = guardStore(store, { clock, emit, readDeadlineMs, removeDeadlineMs })
+    shared = { guard, deliveries: new Map(), voices, users: 0 }
+    sharedStores.set(store, shared)
+  }
+  return shared
+}
+
+function defaultStore(namespace: string, clock: Clock): Store {
+  let store = defaultStores.get(namespace)
+  if (!store) {
+    store = sharedMemoryStore(namespace, { clock })
+    defaultStores.set(namespace, store)
+  }
+  return store
+}
+
+/** How long the first write waits for the first facts. */
+const FIRST_FACTS_MS = 2000
+
+/** One table's entry, found by the name it was declared under. */
+interface Listed {
+  readonly shape: TableShape
+  readonly cached: boolean
+  readonly settings: TableSettings
+  readonly affects: readonly TableShape[] | undefined
+}
+
+/** Puts the wings together for one wrapped db. */
+class Engine {
+  readonly #options: ResolvedOptions
+  readonly #client: ClientState
+  readonly #clock: Clock
+  readonly #voice = new CountingVoice()
+  readonly #store: Store
+  readonly #shared: SharedStore
+  readonly #delivery: Delivery
+  readonly #catalog: Catalog
+  readonly #unknown: UnknownOutcomes
+  readonly #shape: (table: object) => TableShape
+  readonly #listed: readonly Listed[] | 'all'
+  readonly #write: WriteThrough
+  readonly #read: RecordReadPath
+  readonly #peekWith: { store: GuardedStore }
+  readonly #verdicts = verdictCache()
+  readonly #deferred = new Changes()
+  /** Deferred changes that are being made known now. */
+  #settling = 0
+  readonly #idle: boolean
+  #identity: PayloadIdentity | undefined
+  #reads: 'on' | 'off' = 'on'
+  #closed = false
+
+  constructor(real: Database, client: ClientState, options: ResolvedOptions) {
+    this.#options = options
+    this.#client = client
+    this.#clock = options.clock ?? systemClock
+    if (options.on) this.#voice.listen(options.on)
+    this.#store = options.store ?? defaultStore(options.namespace, this.#clock)
+    refuseOtherStore(real, this.#store)
+    this.#idle = options.entries !== 'all' && options.entries.every(({ cached }) => !cached)
+    this.#shared = shareStore(this.#store, options, this.#clock)
+    this.#shared.voices.add(this.#emit)
+    this.#shared.users++
+    this.#delivery = this.#shareDelivery()
+    this.#shape = tableShapes(real.dialect)
+    this.#listed = listTables(options, this.#shape)
+    const run = outsideRunner(real.session)
+    this.#catalog = openCatalog({
+      // What the driver makes of values is known before the first facts are.
+      run: async (sql) => {
+        if (!this.#identity) await this.#tryParsers(run)
+        return run(sql)
+      },
+      clock: this.#clock,
+      emit: (event) => this.#hearCatalog(event),
+      rereadMs: options.rereadMs,
+      onChange: (changed, { triggersCame }) => this.#learn(run, changed, triggersCame),
+    })
+    this.#unknown = createUnknownOutcomes({
+      run,
+      clock: this.#clock,
+      voice: this.#voice,
+      publish: (changes) => this.#write.publish(changes, 'unknown-outcome'),
+    })
+    this.#write = this.#createWrite()
+    this.#peekWith = { store: this.#shared.guard }
+    this.#read = this.#createRead()
+    if (this.#store.processLocal && !options.store) this.#announceLocal()
+  }
+
+  readonly #emit = (event: AsideEvent): void => this.#voice.emit(event)
+
+  /** With the first facts, what could not be expressed without them is made known. */
+  #hearCatalog(event: AsideEvent): void {
+    this.#emit(event)
+    if (event.type !== 'catalogRead' || this.#deferred.empty) return
+    const waiting = new Changes()
+    waiting.absorb(this.#deferred)
+    this.#deferred.clear()
+    this.#settling++
+    const settled = (): void => {
+      this.#settling--
+    }
+    this.#write.publish(waiting, 'unknown-write').then(settled, settled)
+  }
+
+  #announceLocal(): void {
+    // The listener given in the options hears it; later ones ask health().
+    if (!this.#idle) this.#emit({ type: 'storeIsProcessLocal' })
+  }
+
+  #shareDelivery(): Delivery {
+    const { deliveries, guard, voices } = this.#shared
+    const { namespace, queueBound } = this.#options
+    let delivery = deliveries.get(namespace)
+    if (!delivery) {
+      const emit: Listener = (event) => {
+        for (const voice of voices) voice(event)
+      }
+      delivery = createDelivery({ store: guard, clock: this.#clock, emit, maxPendingKeys: queueBound })
+      deliveries.set(namespace, delivery)
+    }
+    return delivery
+  }
+
+  wrap<Db>(db: Db): Db {
+    return wrapDatabase(db, {
+      client: this.#client,
+      read: this.#read,
+      write: this.#write,
+      call: {},
+      shape: this.#shape,
+      effectOf: (text) => this.#effectOf(text),
+      handle: (session, database) => createHandle(database, session, this.#verbs()),
+    })
+  }
+
+  #facts(): CatalogFacts | undefined {
+    this.#catalog.want()
+    return this.#catalog.facts
+  }
+
+  // —— what the catalog said ——
+
+  /** New facts: what was cached under the old ones falls, and what waited for facts is made known. */
+  async #learn(run: ReturnType<typeof outsideRunner>, changed: readonly RelationId[], triggersCame: boolean): Promise<void> {
+    await this.#tryParsers(run)
+    const changes = new Changes()
+    if (triggersCame) changes.addEverything('catalog-changed')
+    for (const id of changed) changes.addTable(id, 'catalog-changed')
+    await this.#write.publish(changes, 'catalog')
+  }
+
+  async #tryParsers(run: ReturnType<typeof outsideRunner>): Promise<void> {
+    const { kind, instance } = this.#client
+    const parsers = digest(await sampleParsers(run))
+    if (this.#identity?.parsers === parsers) return
+    this.#identity = { namespace: this.#options.namespace, driver: kind, parsers, instance }
+  }
+
+  async #awaitFacts(): Promise<void> {
+    if (this.#catalog.facts || this.#closed) return
+    const ready = this.#catalog.ready().catch(() => undefined)
+    await new Promise<void>((resolve) => {
+      const cancel = this.#clock.setTimer(resolve, FIRST_FACTS_MS)
+      void ready.then(() => {
+        cancel()
+        resolve()
+      })
+    })
+  }
+
+  // —— which tables ——
+
+  #entryOf(relation: RelationFacts, facts: CatalogFacts): Listed | undefined {
+    if (this.#listed === 'all') return undefined
+    // The last one wins, so that a list of all tables can be followed by exceptions.
+    return [...this.#listed].reverse().find(({ shape }) => findRelation(facts, shape.schema, shape.name)?.id === relation.id)
+  }
+
+  readonly #entries = new Map<RelationId, { version: number; entry: Listed | undefined }>()
+
+  #entry(relation: RelationFacts): Listed | undefined {
+    const facts = this.#catalog.facts
+    if (!facts) return undefined
+    const known = this.#entries.get(relation.id)
+    if (known?.version === facts.version) return known.entry
+    const entry = this.#entryOf(relation, facts)
+    this.#entries.set(relation.id, { version: facts.version, entry })
+    return entry
+  }
+
+  #settings(relation: RelationFacts): TableSettings | undefined {
+    if (this.#listed === 'all') return (this.#allSettings ??= settingsOf({}, this.#options, undefined))
+    const entry = this.#entry(relation)
+    return entry?.cached ? entry.settings : undefined
+  }
+
+  #allSettings: TableSettings | undefined
+
+  #isCached(relation: RelationFacts): boolean {
+    if (this.#listed === 'all') return relation.kind === 'table' || relation.kind === 'partitioned'
+    return this.#entry(relation)?.cached === true
+  }
+
+  #cachedRelations(facts: CatalogFacts): RelationFacts[] {
+    return [...facts.relations.values()].filter((relation) => this.#isCached(relation))
+  }
+
+  #affects(facts: CatalogFacts, id: RelationId): RelationId[] | undefined {
+    const relation = facts.relations.get(id)
+    const declared = relation && this.#entry(relation)?.affects
+    return declared?.flatMap(({ schema, name }) => findRelation(facts, schema, name)?.id ?? [])
+  }
+
+  #reachBy: { facts: CatalogFacts; reach: ReturnType<typeof reachCache> } | undefined
+
+  #reach(facts: CatalogFacts): ReturnType<typeof reachCache> {
+    if (this.#reachBy?.facts !== facts) {
+      this.#reachBy = { facts, reach: reachCache(facts, (id) => this.#affects(facts, id)) }
+    }
+    return this.#reachBy.reach
+  }
+
+  readonly #keysOf = new Map<RelationId, { database: string; keys: TableKeys }>()
+
+  #keys(relation: RelationFacts, facts: CatalogFacts): TableKeys {
+    let known = this.#keysOf.get(relation.id)
+    if (known?.database !== facts.database) {
+      const keys = new TableKeys(this.#options.namespace, facts.database, relation.schema, relation.name)
+      known = { database: facts.database, keys }
+      this.#keysOf.set(relation.id, known)
+    }
+    return known.keys
+  }
+
+  readonly #schemesOf = new Map<RelationId, { version: number; schemes: Scheme[] }>()
+
+  #schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
+    let known = this.#schemesOf.get(relation.id)
+    if (known?.version !== facts.version) {
+      known = { version: facts.version, schemes: schemesOf(relation, this.#keys(relation, facts)) }
+      this.#schemesOf.set(relation.id, known)
+    }
+    return known.schemes
+  }
+
+  // —— the two paths ——
+
+  #createWrite(): WriteThrough {
+    return new WriteThrough({
+      voice: this.#voice,
+      idle: this.#idle,
+      onPending: this.#options.onPending,
+      facts: () => this.#facts(),
+      awaitFacts: () => this.#awaitFacts(),
+      expireFacts: (reason) => this.#catalog.expire(reason),
+      reach: (facts, table, op, changed) => this.#reach(facts)(table, op, changed),
+      classify: (text, facts) => (facts ? this.#verdicts(text, facts) : classifySql(text, facts)),
+      writesBeyond,
+      cached: (relation) => this.#isCached(relation),
+      cachedRelations: (facts) => this.#cachedRelations(facts),
+      schemes: (relation, facts) => this.#schemes(relation, facts),
+      keys: (relation, facts) => this.#keys(relation, facts),
+      maxTouched: (relation) => this.#settings(relation)?.maxTouched ?? 1000,
+      deliver: (batch) => this.#delivery.deliver(batch),
+      defer: (changes) => this.#deferred.absorb(changes),
+      unknown: this.#unknown,
+    })
+  }
+
+  #createRead(): RecordReadPath {
+    const reader = createRecordReader({
+      store: this.#shared.guard,
+      clock: this.#clock,
+      voice: this.#voice,
+      stampTtlMs: this.#stampTtl(),
+      closed: () => this.#pending() || this.#closed,
+      random: Math.random,
+    })
+    return new RecordReadPath({
+      voice: this.#voice,
+      facts: () => this.#facts(),
+      gate: () => this.#gate(),
+      blocks: (table) => this.#unknown.blocks(table),
+      settings: (relation) => this.#settings(relation),
+      identity: () => this.#identity,
+      match: matchKey,
+      read: reader,
+    })
+  }
+
+  #stampTtl(): number {
+    const entries = this.#listed === 'all' ? [] : this.#listed
+    const longest = Math.max(DEFAULT_TTL_MS, ...entries.map(({ settings }) => settings.ttlMs * (1 + settings.jitter)))
+    return 2 * Math.ceil(longest)
+  }
+
+  #pending(): boolean {
+    return this.#delivery.pending || this.#settling > 0 || !this.#deferred.empty
+  }
+
+  #gate(): BypassReason | undefined {
+    if (this.#closed) return 'closed'
+    if (this.#reads === 'off') return 'switched-off'
+    const facts = this.#facts()
+    if (!facts || !this.#identity) return 'starting'
+    if (facts.standby) return 'standby'
+    return this.#pending() ? 'pending-delivery' : undefined
+  }
+
+  #effectOf(text: string): 'none' | 'session' | 'begin' | 'commit' | 'rollback' {
+    const facts = this.#facts()
+    const verdict = facts ? this.#verdicts(text, facts) : classifySql(text, undefined)
+    if (verdict.kind === 'session') return this.#tellSession(verdict.local, text)
+    if (verdict.kind === 'read') return verdict.session ? this.#tellSession(false, text) : 'none'
+    return verdict.kind === 'begin' || verdict.kind === 'commit' || verdict.kind === 'rollback' ? verdict.kind : 'none'
+  }
+
+  #tellSession(local: boolean, statement: string): 'none' | 'session' {
+    if (local) return 'none'
+    this.#emit({ type: 'sessionChanged', statement })
+    return 'session'
+  }
+
+  // —— the handle's verbs ——
+
+  #verbs() {
+    return {
+      stats: () => this.#voice.stats(),
+      health: () => this.#health(),
+      ready: (options?: { reload?: boolean }) => this.#catalog.ready(options),
+      reads: (state: 'on' | 'off') => {
+        this.#reads = state
+      },
+      flush: async () => {
+        const changes = new Changes()
+        changes.addEverything('by-hand')
+        await this.#write.publish(changes, 'flush')
+      },
+      invalidateKeys: (table: { schema: string | undefined; name: string }, row: Readonly<Record<string, unknown>>) =>
+        this.#write.invalidate(table, row),
+      peek: (...[lookup, key]: [Parameters<typeof peekRecord>[1], Parameters<typeof peekRecord>[2]]) =>
+        peekRecord(this.#peekWith, lookup, key),
+      listen: (listener: (event: never) => void) => this.#voice.listen(listener as Listener),
+      close: () => this.#close(),
+      toMs: (duration: unknown) => milliseconds(duration, 'ttl'),
+    }
+  }
+
+  #health(): AsideHealth {
+    const { keys, epochs } = this.#delivery.pendingCounts()
+    const remarks = this.#remarks()
+    const starting = !this.#identity && this.#catalog.state !== 'failed'
+    const state = this.#closed || this.#reads === 'off' ? 'off' : remarks.length > 0 ? 'degraded' : starting ? 'starting' : 'ok'
+    return {
+      state,
+      store: { name: this.#store.name, pendingKeys: keys, pendingTables: epochs },
+      catalog: this.#catalog.state,
+      remarks,
+    }
+  }
+
+  #remarks(): string[] {
+    const remarks: string[] = []
+    if (this.#catalog.state === 'failed') remarks.push('The catalog cannot be read: no row is cached. Check the role and the connection.')
+    if (this.#delivery.pending) remarks.push('Invalidations wait for the store: no hit is served. Check the store.')
+    if (this.#unknown.any) remarks.push('The outcome of a write is not known yet: its tables bypass the cache until it is.')
+    if (this.#client.sessionChanged) remarks.push('A session setting was changed outside a transaction: reads bypass the cache. Use SET LOCAL in a transaction.')
+    if (this.#catalog.facts?.standby) remarks.push('This server is a standby: it is never a source of cached rows.')
+    return remarks
+  }
+
+  async #close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#catalog.close()
+    this.#unknown.close()
+    this.#shared.users--
+    this.#shared.voices.delete(this.#emit)
+    if (this.#shared.users > 0) return
+    for (const delivery of this.#shared.deliveries.values()) await delivery.close()
+    sharedStores.delete(this.#store)
+    if (defaultStores.get(this.#options.namespace) === this.#store) defaultStores.delete(this.#options.namespace)
+    await this.#shared.guard.close()
+  }
+}
+
+function refuseOtherStore(real: Database, store: Store): void {
+  if (claimClient(real.session, store)) return
+  const advice = 'Use one store object for every wrap of a client.'
+  throw new AsideError('ASIDE_CLIENT_WRAPPED_TWICE', `This client is wrapped with another store already. ${advice}`)
+}
+
+const DEFAULT_TTL_MS = 300_000
+
+function listTables(options: ResolvedOptions, shapeOf: (table: object) => TableShape): readonly Listed[] | 'all' {
+  if (options.entries === 'all') return 'all'
+  return options.entries.map(({ table, options: own, cached }) => ({
+    shape: shapeOf(table),
+    cached,
+    settings: settingsOf(own, options, shapeOf(table)),
+    affects: own.affects?.map(shapeOf),
+  }))
+}
+
+function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableShape | undefined): TableSettings {
+  return {
+    ttlMs: milliseconds(own.ttl ?? DEFAULT_TTL_MS, 'ttl'),
+    negativeTtlMs: milliseconds(own.negativeTtl ?? 30_000, 'negativeTtl'),
+    jitter: own.jitter ?? 0.1,
+    maxBytes: own.maxBytes ?? 262_144,
+    maxTouched: own.maxTouched ?? 1000,
+    compose: own.compose ?? true,
+    sensitive: columnNames(own.sensitive, shape) ?? new Set(),
+    record: columnNames(own.record, shape),
+    scope: own.scope ?? options.scope,
+  }
+}
+
+function columnNames(choose: TableOptions['sensitive'], shape: TableShape | undefined): ReadonlySet<string> | undefined {
+  if (!choose || !shape) return undefined
+  const chosen = choose(shape.fields as Parameters<NonNullable<TableOptions['sensitive']>>[0])
+  return new Set(
+    chosen.map((column) => {
+      const found = shape.columns.find((each) => each.column === column)
+      if (found) return found.name
+      throw new AsideError('ASIDE_UNKNOWN_COLUMN', `An option of ${shape.name} names a column that is not one of its own.`)
+    }),
+  )
+}

@@ -1,0 +1,109 @@
+import type { RelationFacts } from '../model/facts.ts'
+import type { Scheme } from '../model/keys.ts'
+import type { ImageForm, WritePlan, WriteQuestion } from '../model/write.ts'
+import type { EpochReason } from '../ports/events.ts'
+
+/** PostgreSQL 18: RETURNING may name the old and the new row. */
+const OLD_AND_NEW = 180000
+
+export interface PlanWith {
+  readonly serverVersion: number
+  /** Schemes that answers of this table are kept under. */
+  readonly schemes: readonly Scheme[]
+  readonly maxTouched: number
+  /** True once a statement was seen that sets a primary key of this table. */
+  readonly keysMove: boolean
+}
+
+/**
+ * Decides from the catalog, before the first write, how the rows that a statement touches are learned: the table of
+ * DESIGN 3.4, read from the bottom. Whatever is not certain to leave the statement's outcome alone runs untouched.
+ */
+export function planWrite(question: WriteQuestion, given: PlanWith): WritePlan {
+  const columns = hiddenColumns(question.relation, given.schemes)
+  const reason = refuse(question, given)
+  if (reason) return plan('none', question, given, [], reason)
+  return choose(question, given, columns)
+}
+
+/** Why no image can be had at all. */
+function refuse(question: WriteQuestion, { schemes, maxTouched }: PlanWith): EpochReason | undefined {
+  const { relation } = question
+  if (relation.kind !== 'table' && relation.kind !== 'partitioned') return 'no-images'
+  if (relation.rowSecurity || relation.rules || !relation.privileges.select) return 'no-images'
+  if (!relation.primaryKey || relation.inheritanceChildren || schemes.length === 0) return 'no-images'
+  if (question.native && question.returning) return 'no-images'
+  if (question.op === 'insert' && !question.returning && (question.atMost ?? 0) > maxTouched) return 'too-many-rows'
+  return undefined
+}
+
+function choose(question: WriteQuestion, given: PlanWith, columns: readonly string[]): WritePlan {
+  const modern = given.serverVersion >= OLD_AND_NEW && question.nameable
+  if (question.op === 'delete') return plan('new', question, given, columns)
+  if (question.op === 'insert') {
+    if (question.conflict !== 'update') return plan('new', question, given, columns)
+    return modern ? plan('old-new', question, given, columns) : upsert(question, given, columns)
+  }
+  if (!mayMove(question, columns)) return plan('new', question, given, columns)
+  return modern ? plan('old-new', question, given, columns) : locked(question, given, columns)
+}
+
+/** True unless the statement leaves every column of every scheme as it was. */
+function mayMove({ relation, changed }: WriteQuestion, columns: readonly string[]): boolean {
+  if (changed === 'all' || hasBefore(relation, 'update')) return true
+  return columns.some((column) => changed.has(column) || relation.columns.get(column)?.generated === true)
+}
+
+function upsert(question: WriteQuestion, given: PlanWith, columns: readonly string[]): WritePlan {
+  const { relation } = question
+  if (!mayMove(question, columns) && !hasBefore(relation, 'insert')) return plan('new', question, given, columns)
+  // xmax, which tells an insert from an update, cannot be read on a partitioned table.
+  if (relation.kind === 'partitioned') return plan('none', question, given, [], 'no-images')
+  return plan('upsert', question, given, columns)
+}
+
+function locked(question: WriteQuestion, given: PlanWith, columns: readonly string[]): WritePlan {
+  const { relation, changed, from } = question
+  const key = relation.primaryKey as readonly string[]
+  // The join by primary key loses a row whose key another transaction is changing.
+  const movingKey = given.keysMove || key.some((column) => changed === 'all' || changed.has(column))
+  const generatedKey = key.some((column) => relation.columns.get(column)?.generated)
+  if (movingKey || generatedKey || key.some((column) => relation.updatedByParents.has(column))) {
+    return plan('none', question, given, [], 'key-update')
+  }
+  // FROM and joins would be evaluated twice, once to lock and once to update.
+  if (from) return plan('none', question, given, [], 'no-images')
+  return plan('locked', question, given, columns)
+}
+
+function plan(
+  form: ImageForm,
+  question: WriteQuestion,
+  given: PlanWith,
+  columns: readonly string[],
+  reason?: EpochReason,
+): WritePlan {
+  const bounded = question.returning || question.atMost !== undefined || form === 'none'
+  const limit = bounded ? undefined : given.maxTouched + 1
+  const lock = lockFor(question)
+  const name = `${form}.${limit ?? ''}.${lock[0]}.${columns.join('.')}`
+  const key = question.relation.primaryKey ?? []
+  return { form, reason, columns, schemes: given.schemes, key, limit, lock, name }
+}
+
+/** PostgreSQL itself takes the stronger lock where a column of a unique index is set; taking the weaker one first deadlocks. */
+function lockFor({ relation, changed }: WriteQuestion): WritePlan['lock'] {
+  const { uniqueIndexColumns } = relation
+  if (changed === 'all' || uniqueIndexColumns.has('*')) return 'update'
+  for (const column of changed) if (uniqueIndexColumns.has(column)) return 'update'
+  for (const column of uniqueIndexColumns) if (relation.columns.get(column)?.generated) return 'update'
+  return 'no key update'
+}
+
+const hasBefore = ({ triggers }: RelationFacts, op: 'insert' | 'update'): boolean =>
+  triggers.some((trigger) => trigger.timing === 'before' && trigger[op])
+
+/** Columns of all schemes and of the primary key, which the locked form joins by. */
+function hiddenColumns({ primaryKey }: RelationFacts, schemes: readonly Scheme[]): string[] {
+  return [...new Set([...(primaryKey ?? []), ...schemes.flatMap(({ columns }) => columns)])]
+}

@@ -1,0 +1,66 @@
+import type { RelationId } from '../model/facts.ts'
+import type { EpochReason } from '../ports/events.ts'
+import type { NamedTable, Scope } from '../ports/paths.ts'
+
+/** What one table loses: single stamps, or everything, with the reason. */
+export type TableChange = Set<string> | { readonly reason: EpochReason }
+
+/**
+ * What a write, or a transaction's writes so far, made stale. Whatever needs facts that are not there yet is kept as it
+ * was said (a name, a text) and understood when it is made known.
+ */
+export class Changes implements Scope {
+  readonly tables = new Map<RelationId, TableChange>()
+  readonly named: { readonly table: NamedTable; readonly reason: EpochReason }[] = []
+  readonly texts: string[] = []
+  everything: EpochReason | undefined
+
+  get empty(): boolean {
+    return this.tables.size === 0 && this.named.length === 0 && this.texts.length === 0 && !this.everything
+  }
+
+  addKeys(table: RelationId, keys: readonly string[]): void {
+    if (keys.length === 0) return
+    const change = this.tables.get(table)
+    if (!change) this.tables.set(table, new Set(keys))
+    else if (change instanceof Set) for (const key of keys) change.add(key)
+  }
+
+  addTable(table: RelationId, reason: EpochReason): void {
+    if (!this.tables.has(table) || this.tables.get(table) instanceof Set) this.tables.set(table, { reason })
+  }
+
+  addNamed(table: NamedTable, reason: EpochReason): void {
+    this.named.push({ table, reason })
+  }
+
+  addText(text: string): void {
+    if (!this.texts.includes(text)) this.texts.push(text)
+  }
+
+  addEverything(reason: EpochReason): void {
+    this.everything ??= reason
+  }
+
+  child(): Changes {
+    return new Changes()
+  }
+
+  absorb(child: Changes): void {
+    for (const [table, change] of child.tables) {
+      if (change instanceof Set) this.addKeys(table, [...change])
+      else this.addTable(table, change.reason)
+    }
+    this.named.push(...child.named)
+    for (const text of child.texts) this.addText(text)
+    if (child.everything) this.addEverything(child.everything)
+  }
+
+  /** Forgets what was collected; a scope that was made known starts again. */
+  clear(): void {
+    this.tables.clear()
+    this.named.length = 0
+    this.texts.length = 0
+    this.everything = undefined
+  }
+}

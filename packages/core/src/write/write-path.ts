@@ -1,0 +1,374 @@
+import { AsideError } from '../errors.ts'
+import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
+import { findRelation } from '../model/facts.ts'
+import type { InvalidatedTable, Invalidation } from '../model/invalidation.ts'
+import type { Scheme, TableKeys } from '../model/keys.ts'
+import { stampKey } from '../model/keys.ts'
+import { tokenOf } from '../model/tokens.ts'
+import type { SqlVerdict } from '../model/verdict.ts'
+import type { TouchedRows, WritePlan, WriteQuestion, WriteStatement } from '../model/write.ts'
+import type { EpochReason, InvalidateCause } from '../ports/events.ts'
+import type { NamedTable, Scope, WriteIntent, WritePath, WrittenRows } from '../ports/paths.ts'
+import type { Voice } from '../ports/voice.ts'
+import { boundByKey } from './bound-by-key.ts'
+import { isDefiniteFailure } from './classify-failure.ts'
+import { deriveKeys } from './derive-keys.ts'
+import { planWrite } from './plan-write.ts'
+import { Changes } from './scope.ts'
+import type { UnknownOutcomes } from './unknown-outcome.ts'
+
+/** Other tables that a write may reach (DESIGN 3.4, closure). */
+export interface ReachedTables {
+  readonly tables: ReadonlyMap<RelationId, 'cascade' | 'trigger' | 'partition'>
+  readonly undeclared: readonly { readonly table: RelationId; readonly trigger: string }[]
+}
+
+export type WriteOp = 'insert' | 'update' | 'delete' | 'truncate' | 'any'
+
+export interface WriteWith {
+  readonly voice: Voice
+  readonly idle: boolean
+  readonly onPending: 'resolve' | 'reject'
+  /** Facts of the moment; wakes the catalog. */
+  facts(): CatalogFacts | undefined
+  /** Waits a bounded time for the first facts. */
+  awaitFacts(): Promise<void>
+  /** The catalog must be read again, e.g. after DDL. */
+  expireFacts(reason: string): void
+  reach(facts: CatalogFacts, table: RelationId, op: WriteOp, changed: ReadonlySet<string> | 'all'): ReachedTables
+  classify(text: string, facts: CatalogFacts | undefined): SqlVerdict
+  writesBeyond(text: string, facts: CatalogFacts): boolean
+  /** Cached by a live configuration. */
+  cached(relation: RelationFacts): boolean
+  /** All relations that are cached, under these facts. */
+  cachedRelations(facts: CatalogFacts): readonly RelationFacts[]
+  schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[]
+  keys(relation: RelationFacts, facts: CatalogFacts): TableKeys
+  maxTouched(relation: RelationFacts): number
+  deliver(batch: Invalidation): Promise<'delivered' | 'queued'>
+  /** Keeps changes that cannot be expressed yet until the facts are known; no hit is served meanwhile. */
+  defer(changes: Changes): void
+  readonly unknown: UnknownOutcomes
+}
+
+/** Changes as the keys to remove, per table, with the reasons where a whole table falls. */
+interface Expanded {
+  readonly batch: InvalidatedTable[]
+  readonly labels: string[]
+  readonly epochs: { readonly table: string; readonly reason: EpochReason }[]
+  readonly keys: number
+}
+
+/** The write path (PROTOCOL 3.6): plan before, learn the rows from the statement, make known after the commit. */
+export class WriteThrough implements WritePath {
+  readonly #with: WriteWith
+  /** Tables of which a statement was seen that sets the primary key. */
+  readonly #keysMove = new Set<RelationId>()
+
+  constructor(tools: WriteWith) {
+    this.#with = tools
+  }
+
+  get idle(): boolean {
+    return this.#with.idle
+  }
+
+  facts(): CatalogFacts | undefined {
+    return this.#with.facts()
+  }
+
+  async awaitFacts(): Promise<void> {
+    if (!this.#with.facts()) await this.#with.awaitFacts()
+  }
+
+  newScope(): Changes {
+    return new Changes()
+  }
+
+  plan(table: NamedTable, statement: WriteStatement): WriteIntent | undefined {
+    const facts = this.#with.facts()
+    const relation = facts && findRelation(facts, table.schema, table.name)
+    if (!facts || !relation) return untold
+    this.#noteKeyUpdate(relation, statement.changed)
+    const reached = this.#reach(facts, relation, reachOp(statement), statement.changed)
+    if (!this.#with.cached(relation)) return reached.reached.length > 0 || reached.everything ? { ...untouchedPlan, ...reached, relation } : undefined
+    const plan = planWrite(questionOf(statement, relation), {
+      serverVersion: facts.serverVersion,
+      schemes: this.#with.schemes(relation, facts),
+      maxTouched: this.#with.maxTouched(relation),
+      keysMove: this.#keysMove.has(relation.id),
+    })
+    return { plan, relation, ...reached }
+  }
+
+  #noteKeyUpdate(relation: RelationFacts, changed: WriteQuestion['changed']): void {
+    if (changed !== 'all' && relation.primaryKey?.some((column) => changed.has(column))) this.#keysMove.add(relation.id)
+  }
+
+  #reach(facts: CatalogFacts, relation: RelationFacts, op: WriteOp, changed: WriteQuestion['changed']) {
+    const { tables, undeclared } = this.#with.reach(facts, relation.id, op, changed)
+    const isCached = (id: RelationId): boolean => {
+      const found = facts.relations.get(id)
+      return found !== undefined && this.#with.cached(found)
+    }
+    const reached = [...tables].filter(([id]) => isCached(id)).map(([table, reason]) => ({ table, reason }))
+    for (const { table, trigger } of undeclared) this.#tellTrigger(facts, table, trigger)
+    const everything: EpochReason | undefined = undeclared.length > 0 ? 'undeclared-trigger' : undefined
+    const always = everything !== undefined || reached.some(({ reason }) => reason === 'trigger')
+    return { reached, everything, always }
+  }
+
+  readonly #toldTriggers = new Set<string>()
+
+  #tellTrigger(facts: CatalogFacts, table: RelationId, trigger: string): void {
+    const name = `${table}.${trigger}`
+    if (this.#toldTriggers.has(name)) return
+    this.#toldTriggers.add(name)
+    const label = facts.relations.get(table)?.name ?? table
+    const line = `cached(${label}, { affects: [] }) if trigger ${trigger} writes no cached table, else affects: [the tables it writes]`
+    this.#with.voice.emit({ type: 'undeclaredTrigger', table: label, trigger, line })
+  }
+
+  async done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void> {
+    const changes = this.#changesOf(intent, touched)
+    if (changes.empty) return
+    if (scope) return (scope as Changes).absorb(changes)
+    await this.publish(changes, 'write')
+  }
+
+  #changesOf(intent: WriteIntent, touched: TouchedRows): Changes {
+    const changes = new Changes()
+    const { relation, plan, reached, everything, always } = intent
+    const happened = touched.count !== 0 || touched.images.length > 0
+    if (relation && this.#with.cached(relation) && happened) {
+      const derived = deriveKeys(plan, touched, relation)
+      if ('epoch' in derived) changes.addTable(relation.id, derived.epoch)
+      else changes.addKeys(relation.id, derived.keys)
+    }
+    if (happened || always) {
+      for (const { table, reason } of reached) changes.addTable(table, reason)
+      if (everything) changes.addEverything(everything)
+    }
+    return changes
+  }
+
+  async ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void> {
+    const changes = new Changes()
+    if (tables) for (const table of tables) changes.addNamed(table, 'by-hand')
+    else changes.addText(text)
+    if (scope) return (scope as Changes).absorb(changes)
+    await this.publish(changes, 'unknown-write')
+  }
+
+  writesBeyond(text: string): boolean {
+    const facts = this.#with.facts()
+    // Without facts the statement counts as an unknown write anyway.
+    return facts !== undefined && this.#with.writesBeyond(text, facts)
+  }
+
+  async failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined): Promise<void> {
+    // Inside a transaction a lost connection ends the transaction; its own outcome is decided at COMMIT.
+    if (scope || isDefiniteFailure(error)) return
+    const changes = new Changes()
+    if (!intent?.relation || intent === untold) changes.addEverything('unknown-outcome')
+    else {
+      changes.addTable(intent.relation.id, 'unknown-outcome')
+      for (const { table } of intent.reached) changes.addTable(table, 'unknown-outcome')
+      if (intent.everything) changes.addEverything('unknown-outcome')
+    }
+    await this.#beginUnknown(changes, error)
+  }
+
+  async committed(scope: Scope): Promise<void> {
+    if (!(scope as Changes).empty) await this.publish(scope as Changes, 'transaction')
+  }
+
+  async uncertain(scope: Scope, error: unknown): Promise<void> {
+    const changes = scope as Changes
+    if (changes.empty || isDefiniteFailure(error)) return
+    await this.#beginUnknown(changes, error)
+  }
+
+  async #beginUnknown(changes: Changes, error: unknown): Promise<void> {
+    const facts = this.#with.facts()
+    const ids = changes.everything || !facts ? this.#allIds(facts) : [...this.#resolve(changes, facts).tables.keys()]
+    const tables = ids.flatMap((id) => facts?.relations.get(id) ?? [])
+    await this.#with.unknown.begin(changes, tables, error)
+  }
+
+  #allIds(facts: CatalogFacts | undefined): RelationId[] {
+    return facts ? this.#with.cachedRelations(facts).map(({ id }) => id) : []
+  }
+
+  async wrote(table: NamedTable, scope: Scope | undefined, rows: WrittenRows | undefined): Promise<void> {
+    await this.awaitFactsOutside(scope)
+    const changes = new Changes()
+    const facts = this.#with.facts()
+    const relation = facts && findRelation(facts, table.schema, table.name)
+    if (!facts || !relation) changes.addNamed(table, 'by-hand')
+    else this.#addWritten(changes, facts, relation, rows)
+    if (scope) return (scope as Changes).absorb(changes)
+    await this.publish(changes, 'hand')
+  }
+
+  /** Removes the stamps of one key, given as driver values by column name. */
+  async invalidate(table: NamedTable, row: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.awaitFacts()
+    const facts = this.#with.facts()
+    const relation = facts && findRelation(facts, table.schema, table.name)
+    const changes = new Changes()
+    if (!facts || !relation) changes.addNamed(table, 'by-hand')
+    else changes.addKeys(relation.id, this.#keysOfKey(facts, relation, row))
+    await this.publish(changes, 'hand')
+  }
+
+  #keysOfKey(facts: CatalogFacts, relation: RelationFacts, row: Readonly<Record<string, unknown>>): string[] {
+    const schemes = this.#with.schemes(relation, facts).filter(({ columns }) => columns.every((column) => column in row))
+    if (schemes.length === 0) {
+      const known = this.#with.schemes(relation, facts).map(({ columns }) => `(${columns.join(', ')})`)
+      throw new AsideError('ASIDE_BAD_KEY', `${relation.name} has no key of these columns. Its keys: ${known.join(' ')}.`)
+    }
+    return schemes.map((scheme) => {
+      const tokens = scheme.columns.map((column, at) => tokenOf(scheme.tokens[at] ?? 'none', row[column]))
+      if (tokens.every((token) => token !== undefined)) return stampKey(scheme, tokens)
+      throw new AsideError('ASIDE_BAD_KEY', `A value of this key of ${relation.name} is not one that rows are cached by.`)
+    })
+  }
+
+  async awaitFactsOutside(scope: Scope | undefined): Promise<void> {
+    if (!scope) await this.awaitFacts()
+  }
+
+  /** Exact where the rows give every column of every scheme; else the whole table, and what it reaches. */
+  #addWritten(changes: Changes, facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows | undefined): void {
+    const keys = rows && this.#keysOfRows(facts, relation, rows)
+    if (!keys) return this.#addWhole(changes, facts, relation, 'by-hand')
+    changes.addKeys(relation.id, keys)
+  }
+
+  #keysOfRows(facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows): string[] | undefined {
+    const keys: string[] = []
+    for (const row of [rows.old, rows.new]) {
+      if (!row) continue
+      for (const scheme of this.#with.schemes(relation, facts)) {
+        if (scheme.columns.some((column) => row[column] === null)) continue
+        const tokens = scheme.columns.map((column, at) => tokenOf(scheme.tokens[at] ?? 'none', row[column]))
+        if (tokens.some((token) => token === undefined)) return undefined
+        keys.push(stampKey(scheme, tokens as string[]))
+      }
+    }
+    return keys
+  }
+
+  #addWhole(changes: Changes, facts: CatalogFacts, relation: RelationFacts, reason: EpochReason): void {
+    changes.addTable(relation.id, reason)
+    const { reached, everything } = this.#reach(facts, relation, 'any', 'all')
+    for (const { table, reason: way } of reached) changes.addTable(table, way)
+    if (everything) changes.addEverything(everything)
+  }
+
+  /** Makes changes known to every process that shares the store: one awaited round trip (PROTOCOL 3.6). */
+  async publish(changes: Changes, cause: InvalidateCause): Promise<void> {
+    if (changes.empty) return
+    await this.awaitFacts()
+    const facts = this.#with.facts()
+    if (!facts) return this.#with.defer(changes)
+    const expanded = this.expand(changes, facts)
+    if (expanded.batch.length === 0) return
+    for (const { table, reason } of expanded.epochs) this.#with.voice.emit({ type: 'epochReplaced', table, reason })
+    this.#with.voice.emit({
+      type: 'invalidate',
+      keys: expanded.keys,
+      epochs: expanded.epochs.length,
+      tables: expanded.labels,
+      cause,
+    })
+    const outcome = await this.#with.deliver({ tables: expanded.batch })
+    if (outcome === 'queued' && this.#with.onPending === 'reject' && cause !== 'catalog') throw notDelivered()
+  }
+
+  /** Closures and "all cached tables" are expanded here, when keys are made known, and not before. */
+  expand(changes: Changes, facts: CatalogFacts): Expanded {
+    const resolved = this.#resolve(changes, facts)
+    const expanded: Expanded & { keys: number } = { batch: [], labels: [], epochs: [], keys: 0 }
+    const whole = resolved.everything ? this.#with.cachedRelations(facts) : []
+    for (const relation of whole) resolved.addTable(relation.id, resolved.everything as EpochReason)
+    for (const [id, change] of resolved.tables) {
+      const relation = facts.relations.get(id)
+      if (!relation || !this.#with.cached(relation)) continue
+      const keys = this.#with.keys(relation, facts)
+      expanded.labels.push(relation.name)
+      if (change instanceof Set) {
+        expanded.keys += change.size
+        expanded.batch.push({ epoch: keys.epoch, keys: [...change] })
+      } else {
+        expanded.epochs.push({ table: relation.name, reason: change.reason })
+        expanded.batch.push({ epoch: keys.epoch, keys: 'all' })
+      }
+    }
+    return expanded
+  }
+
+  /** Names and texts understood under the facts: only tables are left. */
+  #resolve(changes: Changes, facts: CatalogFacts): Changes {
+    const resolved = new Changes()
+    resolved.absorb(changes)
+    for (const { table, reason } of changes.named) {
+      const relation = findRelation(facts, table.schema, table.name)
+      if (relation) this.#addWhole(resolved, facts, relation, reason)
+      else resolved.addEverything(reason)
+    }
+    for (const text of changes.texts) this.#resolveText(resolved, text, facts)
+    return resolved
+  }
+
+  #resolveText(resolved: Changes, text: string, facts: CatalogFacts): void {
+    const verdict = this.#with.classify(text, facts)
+    if (verdict.kind !== 'write') return
+    if (verdict.ddl) this.#with.expireFacts('ddl')
+    if (verdict.tables === 'unknown') return resolved.addEverything('raw-sql')
+    for (const { schema, name } of verdict.tables) {
+      const relation = findRelation(facts, schema, name)
+      if (relation) this.#addWhole(resolved, facts, relation, 'raw-sql')
+      else resolved.addEverything('raw-sql')
+    }
+  }
+}
+
+const notDelivered = (): AsideError =>
+  new AsideError(
+    'ASIDE_NOT_DELIVERED',
+    'The write is committed in the database, but the store could not be told. Its keys wait and are sent when the store answers; do not repeat the write.',
+    { committed: true },
+  )
+
+function questionOf(statement: WriteStatement, relation: RelationFacts): WriteQuestion {
+  const { values, where, names } = statement
+  return { ...statement, relation, atMost: values ?? (where && boundByKey(where, names, relation)) }
+}
+
+function reachOp({ op, conflict }: Pick<WriteQuestion, 'op' | 'conflict'>): WriteOp {
+  return op === 'insert' && conflict === 'update' ? 'any' : op
+}
+
+const nothingLearned: WritePlan = {
+  form: 'none',
+  reason: 'catalog-unknown',
+  columns: [],
+  schemes: [],
+  key: [],
+  limit: undefined,
+  lock: 'no key update',
+  name: 'none',
+}
+
+const untouchedPlan = { plan: nothingLearned }
+
+/** A write about which the catalog says nothing: it runs untouched and everything cached falls. */
+const untold: WriteIntent = {
+  plan: nothingLearned,
+  relation: undefined,
+  reached: [],
+  everything: 'catalog-unknown',
+  always: true,
+}
