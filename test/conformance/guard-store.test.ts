@@ -169,12 +169,40 @@ describe('a store that does not answer', () => {
 })
 
 describe('timers', () => {
-  test('one per question, and none is left when the answer is there', async () => {
-    const { guard, clock } = guarded()
-    const reads = Array.from({ length: 10 }, (_, index) => guard.read([`k${index}`]))
-    await Promise.all(reads)
+  test('one serves all reads, and it ends with them', async () => {
+    const { guard, clock, events } = guarded()
+    for (let round = 0; round < 5; round++) {
+      await Promise.all(Array.from({ length: 10 }, (_, index) => guard.read([`k${index}`])))
+      await guard.mint([{ key: 's', text: 'x' }], 1_000)
+    }
+    expect(clock.pending()).toBe(1)
     await guard.remove(['a'])
-    await guard.mint([{ key: 's', text: 'x' }], 1_000)
+    expect(clock.pending()).toBe(2)
+    await clock.advanceAndSettle(250)
+    expect(clock.pending()).toBe(0)
+    expect(events).toEqual([])
+  })
+
+  test('each call has its own deadline, whatever became of those before it', async () => {
+    const { guard, clock } = guarded({ read: (keys) => (keys[0] === 'slow' ? never() : Promise.resolve([null])) })
+    const settledAt: Record<string, number> = {}
+    const start = clock.now()
+    for (const name of ['slow', 'fast', 'slow', 'slow', 'fast', 'slow']) {
+      const asked = clock.now() - start
+      guard.read([name]).then(() => {
+        settledAt[`${name} asked at ${asked}`] = clock.now() - start
+      })
+      await clock.advanceAndSettle(20)
+    }
+    await clock.advanceAndSettle(200)
+    expect(settledAt).toEqual({
+      'slow asked at 0': 50,
+      'fast asked at 20': 20,
+      'slow asked at 40': 90,
+      'slow asked at 60': 110,
+      'fast asked at 80': 80,
+      'slow asked at 100': 150,
+    })
     expect(clock.pending()).toBe(0)
   })
 })

@@ -2,7 +2,7 @@ import { type NodeRedisClient, redisStore } from '@drizzle-aside/redis'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createClientPool, createCluster } from 'redis'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
-import { type FreshRedis, freshRedis } from '../harness/databases.ts'
+import { type FreshRedis, freshRedis, privateRedis } from '../harness/databases.ts'
 import { tcpProxy } from '../harness/tcp-proxy.ts'
 import { type RedisLibrary, redisLibraries } from './redis-clients.ts'
 import { type OpenedStore, storeConformance } from './store-conformance.ts'
@@ -56,45 +56,43 @@ for (const library of redisLibraries) {
 }
 
 describe.each(redisLibraries)('redisStore over $name', (library) => {
-  async function opened() {
-    const redis = await freshRedis()
-    const app = await library.open(redis.url)
-    return { redis, app, store: redisStore(app.client), key: `${redis.namespace}:k` }
-  }
-
   test('closes its own connection only, and opens none before the first command', async () => {
-    const { app, store, key } = await opened()
-    const before = await connections()
-    const unused = redisStore(app.client)
+    const server = await privateRedis()
+    const watcher = createClient({ url: server.url })
+    await watcher.connect()
+    const connections = async () => (await watcher.clientList()).length
+    const app = await library.open(server.url)
+    expect(await connections()).toBe(2)
+    const [store, unused] = [redisStore(app.client), redisStore(app.client)]
     await unused.close()
-    expect(await connections()).toBe(before)
-    await store.read([key])
-    expect(await connections()).toBe(before + 1)
+    expect(await connections()).toBe(2)
+    await store.read(['k'])
+    expect(await connections()).toBe(3)
     await store.close()
-    await expect.poll(connections).toBe(before)
+    await expect.poll(connections).toBe(2)
     expect(await app.ping()).toBe('PONG')
     app.close()
+    watcher.destroy()
+    await server.stop()
   })
 
-  async function connections(): Promise<number> {
-    return (await admin.sendCommand(['CLIENT', 'LIST', 'TYPE', 'normal'])).toString().trim().split('\n').length
-  }
-
   test('keeps the database and the password of the client', async () => {
-    const { redis, app } = await opened()
-    app.close()
-    const url = new URL(redis.url)
+    const server = await privateRedis()
+    const inZero = createClient({ url: server.url })
+    await inZero.connect()
+    await inZero.configSet('requirepass', 'secret')
+    const url = new URL(server.url)
+    url.password = 'secret'
     url.pathname = '/7'
-    const seventh = await library.open(url.href)
-    const store = redisStore(seventh.client)
-    await store.write(`${redis.namespace}:k`, 'in seven', MINUTE, [], MINUTE)
-    expect(await admin.get(`${redis.namespace}:k`)).toBeNull()
-    const reader = await library.open(url.href)
-    const second = redisStore(reader.client)
-    expect(await second.read([`${redis.namespace}:k`])).toEqual(['in seven'])
-    await store.remove([`${redis.namespace}:k`])
-    await Promise.all([store.close(), second.close()])
-    for (const client of [seventh, reader]) client.close()
+    const apps = await Promise.all([library.open(url.href), library.open(url.href)])
+    const [store, second] = apps.map(({ client }) => redisStore(client))
+    await store?.write('k', 'in seven', MINUTE, [], MINUTE)
+    expect(await second?.read(['k'])).toEqual(['in seven'])
+    expect(await inZero.get('k')).toBeNull()
+    await Promise.all([store?.close(), second?.close()])
+    for (const app of apps) app.close()
+    inZero.destroy()
+    await server.stop()
   })
 
   test('works with the app client itself, and leaves it open', async () => {

@@ -25,7 +25,7 @@ export interface RedisStoreOptions {
  * A store on one Redis (6.2 or newer, or Valkey) over the client that the app already has: node-redis 5 and 6,
  * ioredis 5 and 6. The store duplicates the client: same server, user, database and key prefix, but with settings that
  * suit a cache (nothing queues while disconnected, nothing is sent twice). The duplicate connects with the first
- * command; `close()` closes it and leaves the app's client alone.
+ * command and, like the app's client, keeps the process alive until it is closed; `close()` closes it alone.
  *
  * Commands: MGET, SET, UNLINK, PEXPIRE, PTTL, PING, and SCAN for `clear`. A text is kept as UTF-8.
  *

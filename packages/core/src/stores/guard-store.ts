@@ -28,11 +28,11 @@ type Values = (string | null)[]
  */
 export function guardStore(store: Store, options: GuardOptions): GuardedStore {
   const { clock, emit, readDeadlineMs = 50, removeDeadlineMs = 250 } = options
-  const asking = new AskInTime(clock, emit)
+  const onRead = new AskInTime(clock, readDeadlineMs, emit)
+  const onWrite = new AskInTime(clock, removeDeadlineMs, emit)
   const reads = new MergeReads((keys, settle) =>
-    asking.ask({
+    onRead.ask({
       step: 'read',
-      deadlineMs: readDeadlineMs,
       ask: () => store.read(keys),
       check: (values) => checkValues(values, keys.length),
       settle,
@@ -45,9 +45,8 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
     read: (keys) => reads.read(keys),
     mint: (stamps, ttlMs) =>
       new Promise<Values | undefined>((settle) =>
-        asking.ask<Values>({
+        onRead.ask<Values>({
           step: 'mint',
-          deadlineMs: readDeadlineMs,
           ask: () => store.mint(stamps, ttlMs),
           check: (values) => checkValues(values, stamps.length),
           settle,
@@ -58,9 +57,8 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
     },
     remove: (keys) =>
       new Promise((resolve) =>
-        asking.ask({
+        onWrite.ask({
           step: 'remove',
-          deadlineMs: removeDeadlineMs,
           ask: () => store.remove(keys).then(confirmed),
           check: nothing,
           settle: (done) => resolve(done === true),
