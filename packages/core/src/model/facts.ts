@@ -62,7 +62,12 @@ export interface RelationFacts {
   readonly rules: boolean
   /** Policies decide what a reader sees; for a view: on something that it reads. */
   readonly rowSecurity: boolean
-  readonly privileges: { readonly select: boolean; readonly insert: boolean; readonly update: boolean; readonly delete: boolean }
+  readonly privileges: {
+    readonly select: boolean
+    readonly insert: boolean
+    readonly update: boolean
+    readonly delete: boolean
+  }
   /** All ancestors and all members by partitioning or inheritance, any depth, this relation left out. */
   readonly family: readonly RelationId[]
   /** True when rows of other relations show up in a select from this one (inheritance children, not partitions). */

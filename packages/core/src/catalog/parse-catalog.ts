@@ -1,0 +1,365 @@
+import type {
+  CatalogFacts,
+  ColumnFacts,
+  ForeignKeyAction,
+  IncomingKey,
+  RelationFacts,
+  RelationId,
+  SessionEnvironment,
+  TokenKind,
+  TriggerFacts,
+} from '../model/facts.ts'
+import { relationId } from '../model/facts.ts'
+import { asFields, asFlag, asList, asNumber, asNumbers, asOneOf, asText, asTexts } from './catalog-json.ts'
+
+/** Which server this is, beyond what {@link catalogQuery} says. Empty texts where the role may not ask. */
+export interface ServerIdentity {
+  readonly systemIdentifier: string
+  readonly timeline: string
+}
+
+/** What can be told apart about a relation, also where the facts do not show it: definitions, labels, policies. */
+export interface RelationMark {
+  readonly text: string
+  /** One text per trigger and rule: a new one means that something new may write. */
+  readonly writers: readonly string[]
+}
+
+export interface ParsedCatalog {
+  readonly facts: CatalogFacts
+  readonly marks: ReadonlyMap<RelationId, RelationMark>
+}
+
+/**
+ * Turns the answer of `catalogQuery` into facts. Pure; throws where the text does not have the expected form.
+ *
+ * ```ts
+ * const { facts } = parseCatalog(text, { systemIdentifier: '', timeline: '' }, 1)
+ * facts.relations.get(relationId('public', 'users'))?.primaryKey // ['id']
+ * ```
+ */
+export function parseCatalog(text: string, identity: ServerIdentity, version: number): ParsedCatalog {
+  const answer = asFields(JSON.parse(text))
+  const house = readHouse(answer)
+  const relations = new Map<RelationId, RelationFacts>()
+  for (const raw of house.byOid.values()) relations.set(raw.id, relationFacts(raw, house))
+  const marks = new Map([...house.byOid.values()].map((raw) => [raw.id, markOf(raw, relations.get(raw.id)!)]))
+  const [serverVersion, standby, database, serverAddress] = asList(answer.server)
+  const facts: CatalogFacts = {
+    version,
+    serverVersion: asNumber(serverVersion),
+    standby: asFlag(standby),
+    database: asText(database),
+    ...identity,
+    serverAddress: asText(serverAddress),
+    environment: environmentOf(asTexts(answer.environment)),
+    schemas: asTexts(answer.schemas),
+    relations,
+    quietFunctions: new Set(asTexts(answer.quiet)),
+    volatileOperators: asFlag(answer.volatileOperators),
+  }
+  return { facts, marks }
+}
+
+function environmentOf(settings: readonly string[]): SessionEnvironment {
+  const [currentUser, searchPath, timeZone, dateStyle, intervalStyle, byteaOutput, extraFloatDigits, textSearchConfig] =
+    settings.map(asText)
+  return {
+    currentUser: asText(currentUser),
+    searchPath: asText(searchPath),
+    timeZone: asText(timeZone),
+    dateStyle: asText(dateStyle),
+    intervalStyle: asText(intervalStyle),
+    byteaOutput: asText(byteaOutput),
+    extraFloatDigits: asText(extraFloatDigits),
+    textSearchConfig: asText(textSearchConfig),
+  }
+}
+
+type Kind = RelationFacts['kind']
+type Mood = 'steady' | 'unsteady' | 'volatile'
+
+/** One relation as the query gave it; other relations are still numbers. */
+interface RawRelation {
+  readonly id: RelationId
+  readonly oid: number
+  readonly schema: string
+  readonly name: string
+  readonly kind: Kind
+  readonly columns: ReadonlyMap<number, ColumnFacts>
+  readonly uniqueIndexes: readonly RawIndex[]
+  readonly incoming: readonly RawKey[]
+  readonly triggers: readonly unknown[]
+  readonly rules: readonly unknown[]
+  readonly rowSecurity: boolean
+  readonly privileges: string
+  readonly reads: readonly number[]
+  readonly mood: Mood
+  /** Everything that the answer says of it, for comparing. */
+  readonly all: unknown
+}
+
+interface RawIndex {
+  readonly primary: boolean
+  readonly plain: boolean
+  /** 0 is an expression. */
+  readonly columns: readonly number[]
+}
+
+interface RawKey {
+  readonly child: number
+  readonly childColumns: readonly number[]
+  readonly columns: readonly number[]
+  readonly onDelete: ForeignKeyAction
+  readonly onUpdate: ForeignKeyAction
+}
+
+/** All relations of the database with the edges between them. */
+interface House {
+  readonly byOid: ReadonlyMap<number, RawRelation>
+  readonly parents: ReadonlyMap<number, readonly number[]>
+  readonly children: ReadonlyMap<number, readonly number[]>
+  readonly updatedByParents: ReadonlyMap<number, ReadonlySet<number>>
+}
+
+const kinds: Readonly<Record<string, Kind>> = {
+  r: 'table',
+  p: 'partitioned',
+  v: 'view',
+  m: 'materialized view',
+  f: 'foreign table',
+}
+const tokens: Readonly<Record<TokenKind, TokenKind>> = {
+  int: 'int',
+  uuid: 'uuid',
+  bool: 'bool',
+  enum: 'enum',
+  text: 'text',
+  date: 'date',
+  none: 'none',
+}
+const moods: Readonly<Record<Mood, Mood>> = { steady: 'steady', unsteady: 'unsteady', volatile: 'volatile' }
+/** pg_constraint: a no action, r restrict, c cascade, n set null, d set default. */
+const actions: Readonly<Record<string, ForeignKeyAction>> = {
+  a: 'none',
+  r: 'none',
+  c: 'cascade',
+  n: 'set null',
+  d: 'set default',
+}
+
+function readHouse(answer: Readonly<Record<string, unknown>>): House {
+  const parts = partsOf(answer)
+  const byOid = new Map(asList(answer.relations).map((tuple) => [oidOf(tuple), rawRelation(tuple, parts)]))
+  const parents = new Map<number, number[]>()
+  const children = new Map<number, number[]>()
+  for (const edge of asList(answer.inherits)) {
+    const [member, ancestor] = asNumbers(edge)
+    if (!byOid.has(asNumber(member)) || !byOid.has(asNumber(ancestor))) continue
+    listUnder(parents, asNumber(member)).push(asNumber(ancestor))
+    listUnder(children, asNumber(ancestor)).push(asNumber(member))
+  }
+  return { byOid, parents, children, updatedByParents: columnsThatParentsUpdate(byOid.values()) }
+}
+
+function columnsThatParentsUpdate(relations: Iterable<RawRelation>): Map<number, Set<number>> {
+  const found = new Map<number, Set<number>>()
+  for (const { incoming } of relations)
+    for (const { child, childColumns, onUpdate } of incoming) {
+      if (onUpdate === 'none') continue
+      found.set(child, new Set([...(found.get(child) ?? []), ...childColumns]))
+    }
+  return found
+}
+
+function listUnder(lists: Map<number, number[]>, key: number): number[] {
+  const list = lists.get(key) ?? []
+  lists.set(key, list)
+  return list
+}
+
+/**
+ * What the query lists per relation number; put together here and not by the query, for the reason given there.
+ */
+const partNames = ['columns', 'uniques', 'keys', 'triggers', 'rules', 'looks', 'marks'] as const
+type Parts = readonly ReadonlyMap<number, unknown>[]
+
+function partsOf(answer: Readonly<Record<string, unknown>>): Parts {
+  return partNames.map((name) => new Map(asList(answer[name]).map((pair) => [oidOf(pair), asList(pair)[1]])))
+}
+
+const oidOf = (tuple: unknown): number => asNumber(asList(tuple)[0])
+
+function rawRelation(tuple: unknown, parts: Parts): RawRelation {
+  const [oid, schema, name, kind, rowSecurity, privileges] = asList(tuple)
+  const own = parts.map((part) => part.get(asNumber(oid)) ?? null)
+  const [columns, uniques, keys, triggers, rules, looks] = own
+  const [mood = 'steady', reads = null] = asList(looks)
+  return {
+    id: relationId(asText(schema), asText(name)),
+    oid: asNumber(oid),
+    schema: asText(schema),
+    name: asText(name),
+    kind: asOneOf(kinds, kind),
+    columns: new Map(asList(columns).map(rawColumn)),
+    uniqueIndexes: asList(uniques).map(rawIndex),
+    incoming: asList(keys).map(rawKey),
+    triggers: asList(triggers),
+    rules: asList(rules),
+    rowSecurity: asFlag(rowSecurity),
+    privileges: asText(privileges),
+    reads: asNumbers(reads),
+    mood: asOneOf(moods, mood),
+    all: [tuple, own],
+  }
+}
+
+function rawColumn(tuple: unknown): [number, ColumnFacts] {
+  const [at, name, sqlType, token, notNull, generated] = asList(tuple)
+  const facts = {
+    name: asText(name),
+    sqlType: asText(sqlType),
+    token: asOneOf(tokens, token),
+    notNull: asFlag(notNull),
+    generated: asFlag(generated),
+  }
+  return [asNumber(at), facts]
+}
+
+function rawIndex(tuple: unknown): RawIndex {
+  const [primary, plain, columns] = asList(tuple)
+  return { primary: asFlag(primary), plain: asFlag(plain), columns: asNumbers(columns) }
+}
+
+function rawKey(tuple: unknown): RawKey {
+  const [child, childColumns, columns, onDelete, onUpdate] = asList(tuple)
+  return {
+    child: asNumber(child),
+    childColumns: asNumbers(childColumns),
+    columns: asNumbers(columns),
+    onDelete: asOneOf(actions, onDelete),
+    onUpdate: asOneOf(actions, onUpdate),
+  }
+}
+
+function relationFacts(raw: RawRelation, house: House): RelationFacts {
+  const reads = raw.kind === 'view' ? readThroughViews(raw, house) : []
+  const below = [raw, ...reads]
+  return {
+    id: raw.id,
+    oid: raw.oid,
+    schema: raw.schema,
+    name: raw.name,
+    kind: raw.kind,
+    columns: new Map([...raw.columns.values()].map((column) => [column.name, column])),
+    ...uniqueFacts(raw),
+    updatedByParents: new Set(names(raw, [...(house.updatedByParents.get(raw.oid) ?? [])])),
+    incoming: raw.incoming.flatMap((key) => incomingKey(raw, key, house)),
+    triggers: raw.triggers.map(triggerFacts),
+    rules: raw.rules.length > 0,
+    rowSecurity: below.some((one) => one.rowSecurity),
+    privileges: privilegesOf(raw.privileges),
+    family: idsOf([...closure(raw.oid, house.parents), ...closure(raw.oid, house.children)], house),
+    inheritanceChildren: raw.kind !== 'partitioned' && house.children.has(raw.oid),
+    reads: reads.map((one) => one.id),
+    volatileView: below.some((one) => one.mood === 'volatile'),
+    unsteadyView: raw.kind === 'view' && below.some((one) => one.kind === 'view' && one.mood !== 'steady'),
+  }
+}
+
+function uniqueFacts(raw: RawRelation): Pick<RelationFacts, 'primaryKey' | 'uniqueKeys' | 'uniqueIndexColumns'> {
+  const plain = raw.uniqueIndexes.filter((index) => index.plain)
+  const primary = plain.find((index) => index.primary)
+  return {
+    primaryKey: primary && names(raw, primary.columns),
+    uniqueKeys: plain.filter((index) => !index.primary).map((index) => names(raw, index.columns)),
+    uniqueIndexColumns: new Set(raw.uniqueIndexes.flatMap((index) => names(raw, index.columns))),
+  }
+}
+
+/** Column names by number; 0, an expression, is `'*'`. A system column (below 0) cannot stand in an index or key. */
+function names(raw: RawRelation, numbers: readonly number[]): string[] {
+  return numbers.map((at) => (at === 0 ? '*' : asText(raw.columns.get(at)?.name)))
+}
+
+function incomingKey(parent: RawRelation, key: RawKey, house: House): IncomingKey[] {
+  const child = house.byOid.get(key.child)
+  if (!child) return []
+  const { onDelete, onUpdate } = key
+  return [
+    {
+      child: child.id,
+      childColumns: names(child, key.childColumns),
+      columns: names(parent, key.columns),
+      onDelete,
+      onUpdate,
+    },
+  ]
+}
+
+/** The bits of `tgtype`, as in catalog/pg_trigger.h. */
+const triggerBits = { before: 2, insert: 4, delete: 8, update: 16, truncate: 32, instead: 64 } as const
+
+function triggerFacts(tuple: unknown): TriggerFacts {
+  const [name, type, clone] = asList(tuple)
+  const has = (bit: number) => (asNumber(type) & bit) !== 0
+  return {
+    name: asText(name),
+    timing: has(triggerBits.instead) ? 'instead' : has(triggerBits.before) ? 'before' : 'after',
+    insert: has(triggerBits.insert),
+    update: has(triggerBits.update),
+    delete: has(triggerBits.delete),
+    truncate: has(triggerBits.truncate),
+    ...(asFlag(clone) ? { clone: true } : undefined),
+  }
+}
+
+function privilegesOf(letters: string): RelationFacts['privileges'] {
+  return {
+    select: letters.includes('s'),
+    insert: letters.includes('i'),
+    update: letters.includes('u'),
+    delete: letters.includes('d'),
+  }
+}
+
+/** Everything that a view reads, nested views included; a materialised view is an end like a table. */
+function readThroughViews(view: RawRelation, house: House): RawRelation[] {
+  const found = new Set<RawRelation>()
+  const follow = (from: RawRelation) => {
+    for (const oid of from.reads) {
+      const next = house.byOid.get(oid)
+      if (!next || next === view || found.has(next)) continue
+      found.add(next)
+      if (next.kind === 'view') follow(next)
+    }
+  }
+  follow(view)
+  return [...found]
+}
+
+/** What can be reached from `start` over `edges`, itself left out. */
+function closure(start: number, edges: ReadonlyMap<number, readonly number[]>): Set<number> {
+  const found = new Set<number>()
+  const open = [start]
+  for (let at = open.pop(); at !== undefined; at = open.pop())
+    for (const next of edges.get(at) ?? []) {
+      if (found.has(next) || next === start) continue
+      found.add(next)
+      open.push(next)
+    }
+  return found
+}
+
+function idsOf(oids: readonly number[], house: House): RelationId[] {
+  return oids.flatMap((oid) => house.byOid.get(oid)?.id ?? [])
+}
+
+function markOf(raw: RawRelation, facts: RelationFacts): RelationMark {
+  const { family, reads, rowSecurity, volatileView, unsteadyView } = facts
+  const around = [family, reads, [...facts.updatedByParents], facts.incoming.map((key) => key.child)]
+  return {
+    text: JSON.stringify([raw.all, around, rowSecurity, volatileView, unsteadyView]),
+    writers: [...raw.triggers, ...raw.rules].map((one) => JSON.stringify(one)),
+  }
+}
