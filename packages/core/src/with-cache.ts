@@ -392,7 +392,7 @@ class Engine {
       expireFacts: (reason) => this.#catalog.expire(reason),
       reach: (facts, table, op, changed) => this.#reach(facts)(table, op, changed),
       classify: (text, facts) => (facts ? this.#verdicts(text, facts) : classifySql(text, facts)),
-      writesBeyond,
+      writesBeyond: (text, facts) => this.#writesBeyond(text, facts),
       cached: (relation) => this.#isCached(relation),
       cachedRelations: (facts) => this.#cachedRelations(facts),
       schemes: (relation, facts) => this.#schemes(relation, facts),
@@ -402,6 +402,21 @@ class Engine {
       defer: (changes) => this.#deferred.absorb(changes),
       unknown: this.#unknown,
     })
+  }
+
+  readonly #beyond = new Map<string, boolean>()
+  #beyondVersion = 0
+
+  /** Statements of builders come again and again; each text is read once per reading of the catalog. */
+  #writesBeyond(text: string, facts: CatalogFacts): boolean {
+    if (this.#beyondVersion !== facts.version || this.#beyond.size >= MOST_TEXTS) this.#beyond.clear()
+    this.#beyondVersion = facts.version
+    let beyond = this.#beyond.get(text)
+    if (beyond === undefined) {
+      beyond = writesBeyond(text, facts)
+      if (text.length <= LONGEST_TEXT) this.#beyond.set(text, beyond)
+    }
+    return beyond
   }
 
   #createRead(): RecordReadPath {
@@ -528,6 +543,12 @@ function refuseOtherStore(real: Database, store: Store): void {
 }
 
 const DEFAULT_TTL_MS = 300_000
+
+/** Most statement texts whose reading is remembered. */
+const MOST_TEXTS = 2000
+
+/** Longer ones carry their data in them and do not come back. */
+const LONGEST_TEXT = 16_384
 
 function listTables(options: ResolvedOptions, shapeOf: (table: object) => TableShape): readonly Listed[] | 'all' {
   if (options.entries === 'all') return 'all'

@@ -191,12 +191,6 @@ export function textOf(chunk: unknown): string | undefined {
   return value.length === 1 ? value[0] : value.join('')
 }
 
-/** The SQL inside a `db.$with(…).as(…)`; undefined for anything else. */
-export function cteSql(subquery: unknown): unknown {
-  return (subquery as { _?: { sql?: unknown } })?._?.sql
-}
-
-/** Drizzle's `and`, `desc`, `asc`: shapes are read in read-conditions.ts; here only the names of the driver kinds. */
 const driverKinds: Record<string, DriverKind> = {
   NodePgSession: 'node-postgres',
   PostgresJsSession: 'postgres-js',

@@ -57,6 +57,8 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
     const { context, query } = this.#call
     const { client, write, call } = context
     if (effect === 'session') client.sessionChanged = true
+    // Surely only a read: nothing to note, in a transaction or outside.
+    if (effect === 'none' && write.isQuiet(query.sql)) return
     if (context.scope) return write.ran(query.sql, context.scope, call.writes)
     if (effect === 'begin') client.rawTransaction ??= write.newScope()
     else if (effect === 'commit' || effect === 'rollback') await this.#end(effect)

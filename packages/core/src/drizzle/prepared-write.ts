@@ -3,7 +3,6 @@ import type { RowImages, TouchedRows, WritePlan, WriteStatement } from '../model
 import type { Scope, WriteIntent } from '../ports/paths.ts'
 import {
   chunksOf,
-  cteSql,
   is,
   mapResultRow,
   onUpdateOf,
@@ -15,7 +14,7 @@ import {
   type PreparedQuery,
   type Query,
 } from './internals.ts'
-import { originOf, type Origin } from './lazy-sql.ts'
+import type { Origin } from './lazy-sql.ts'
 import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
 import { currentScope, type StatementContext } from './statement-context.ts'
@@ -118,7 +117,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     }
     const { result, touched } = plan ? this.#split(raw, plan) : { result: raw, touched: this.#counted(raw) }
     if (intent) await write.done(intent, touched, scope)
-    await this.#reportCtes(compiled.query.sql, scope)
+    await this.#reportBeyond(plan?.limit === undefined ? compiled.query.sql : this.getQuery().sql, scope)
     return result
   }
 
@@ -148,9 +147,9 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     return { result: restoreNative(kind, raw, tag), touched: touchedBy(plan, rows, count) }
   }
 
-  /** Data-modifying CTEs and functions beside the statement write tables of their own. */
-  async #reportCtes(text: string, scope: Scope | undefined): Promise<void> {
-    await reportCtes(this.#call.context, this.#call.origin.config.withList, text, scope)
+  /** Data-modifying CTEs and functions beside the statement write tables of their own; the bounded form is one itself. */
+  async #reportBeyond(text: string, scope: Scope | undefined): Promise<void> {
+    await reportBeyond(this.#call.context, text, scope)
   }
 
   override async all(placeholders?: Record<string, unknown>): Promise<unknown> {
@@ -246,21 +245,8 @@ function touchedBy(plan: WritePlan, rows: readonly unknown[][], count: number): 
 }
 
 /** After a statement that ran: what its data-modifying CTEs and unknown functions may have written. */
-export async function reportCtes(
-  { write, call }: StatementContext,
-  withList: readonly unknown[] | undefined,
-  text: string,
-  scope: Scope | undefined,
-): Promise<void> {
-  if (write.idle) return
-  const beyond = write.facts() === undefined || write.writesBeyond(text)
-  const modifying = withList?.some((cte) => isWrite(cteSql(cte)))
-  if (beyond || modifying) await write.ran(text, scope, call.writes)
-}
-
-function isWrite(sql: unknown): boolean {
-  const origin = originOf(sql)
-  return origin !== undefined && origin.kind !== 'select' && origin.kind !== 'relational'
+async function reportBeyond({ write, call }: StatementContext, text: string, scope: Scope | undefined): Promise<void> {
+  if (write.facts() === undefined || write.writesBeyond(text)) await write.ran(text, scope, call.writes)
 }
 
 /** What the write path would do with a statement, without running it. */

@@ -18,6 +18,7 @@ export type AsideEvent =
   | { type: 'storeLate'; step: 'read' | 'mint' | 'write' | 'remove' | 'clear'; deadlineMs: number }
   | { type: 'pendingDelivery'; keys: number; epochs: number }
   | { type: 'delivered'; keys: number; waitedMs: number }
+  | { type: 'derivationFailed'; error: unknown }
   | { type: 'outcomeUnknown'; tables: readonly string[]; error: unknown }
   | { type: 'outcomeKnown'; tables: readonly string[] }
   | { type: 'catalogRead'; relations: number; version: number }

@@ -74,6 +74,8 @@ export interface WritePath {
   done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void>
   /** After a statement of which only the text is known ran. `tables` is the user's word on what it writes. */
   ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void>
+  /** True when a text surely writes nothing. */
+  isQuiet(text: string): boolean
   /** True when the text of a builder's statement may write more than its target. */
   writesBeyond(text: string): boolean
   /** After a statement failed: nothing to do for a definite failure, else the unknown-outcome rules. */

@@ -130,10 +130,22 @@ export class WriteThrough implements WritePath {
   }
 
   async done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void> {
-    const changes = this.#changesOf(intent, touched)
+    const changes = this.#surely(() => this.#changesOf(intent, touched))
     if (changes.empty) return
     if (scope) return (scope as Changes).absorb(changes)
     await this.publish(changes, 'write')
+  }
+
+  /** A fault of ours after a write must neither fail the write nor lose its invalidation: then everything falls. */
+  #surely(derive: () => Changes): Changes {
+    try {
+      return derive()
+    } catch (error) {
+      this.#with.voice.emit({ type: 'derivationFailed', error })
+      const changes = new Changes()
+      changes.addEverything('no-images')
+      return changes
+    }
   }
 
   #changesOf(intent: WriteIntent, touched: TouchedRows): Changes {
@@ -158,6 +170,13 @@ export class WriteThrough implements WritePath {
     else changes.addText(text)
     if (scope) return (scope as Changes).absorb(changes)
     await this.publish(changes, 'unknown-write')
+  }
+
+  isQuiet(text: string): boolean {
+    const facts = this.#with.facts()
+    if (!facts) return false
+    const { kind } = this.#with.classify(text, facts)
+    return kind === 'read' || kind === 'harmless'
   }
 
   writesBeyond(text: string): boolean {
