@@ -107,7 +107,8 @@ export function allTables(schema: Record<string, unknown>, options: TableOptions
 }
 
 const drizzleTable = Symbol.for('drizzle:IsDrizzleTable')
-const isTable = (value: unknown): value is PgTable => typeof value === 'object' && value !== null && drizzleTable in value
+const isTable = (value: unknown): value is PgTable =>
+  typeof value === 'object' && value !== null && drizzleTable in value
 
 const tableOptionNames = [
   'ttl',
@@ -185,7 +186,12 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
   checkNames('withCache', options, optionNames)
   checkTables(options.tables)
   checkStore(options)
-  checkNumber('queueBound', options.queueBound, (value) => Number.isInteger(value) && value > 0, 'a positive whole number')
+  checkNumber(
+    'queueBound',
+    options.queueBound,
+    (value) => Number.isInteger(value) && value > 0,
+    'a positive whole number',
+  )
   if (options.onPending !== undefined && !['resolve', 'reject'].includes(options.onPending)) {
     throw new AsideError('ASIDE_BAD_OPTION', `onPending must be 'resolve' or 'reject'.`)
   }
@@ -208,19 +214,29 @@ function checkTables(tables: unknown): void {
   if (tables === 'all') return
   const usable = Array.isArray(tables) && tables.every((entry) => isTable((entry as TableEntry)?.table))
   if (usable) return
-  throw new AsideError('ASIDE_UNKNOWN_TABLE', `tables must be 'all' or a list of cached(table); pass Drizzle table objects.`)
+  throw new AsideError(
+    'ASIDE_UNKNOWN_TABLE',
+    `tables must be 'all' or a list of cached(table); pass Drizzle table objects.`,
+  )
 }
 
 const storeVerbs = ['read', 'mint', 'write', 'remove', 'clear', 'close'] as const
 
 function checkStore({ store, namespace }: AsideOptions): void {
   if (namespace !== undefined && !isNamespace(namespace)) {
-    throw new AsideError('ASIDE_BAD_NAMESPACE', `namespace must be 1 to 64 of A-Z a-z 0-9 . _ -, not ${JSON.stringify(namespace)}.`)
+    throw new AsideError(
+      'ASIDE_BAD_NAMESPACE',
+      `namespace must be 1 to 64 of A-Z a-z 0-9 . _ -, not ${JSON.stringify(namespace)}.`,
+    )
   }
   if (store === undefined) return
   const lacking = storeVerbs.find((verb) => typeof store[verb] !== 'function')
-  if (lacking) throw new AsideError('ASIDE_BAD_STORE', `The store has no ${lacking}(). Pass memoryStore() or redisStore(client).`)
+  if (lacking)
+    throw new AsideError('ASIDE_BAD_STORE', `The store has no ${lacking}(). Pass memoryStore() or redisStore(client).`)
   if (!store.processLocal && namespace === undefined) {
-    throw new AsideError('ASIDE_NO_NAMESPACE', `A shared store needs a namespace, e.g. namespace: 'shop': it keeps applications apart.`)
+    throw new AsideError(
+      'ASIDE_NO_NAMESPACE',
+      `A shared store needs a namespace, e.g. namespace: 'shop': it keeps applications apart.`,
+    )
   }
 }

@@ -1,11 +1,11 @@
 import type { Table } from 'drizzle-orm'
-import { openCatalog, type Catalog } from './catalog/open-catalog.ts'
+import { type Catalog, openCatalog } from './catalog/open-catalog.ts'
 import { createHandle } from './drizzle/aside-handle.ts'
-import { claimClient, clientState, type ClientState } from './drizzle/client-state.ts'
+import { type ClientState, claimClient, clientState } from './drizzle/client-state.ts'
 import type { Explanation } from './drizzle/explain-statement.ts'
 import { checkDrizzle, type Database } from './drizzle/internals.ts'
 import { outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
-import { tableShapes, type TableShape } from './drizzle/table-shape.ts'
+import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
 import { wrapDatabase } from './drizzle/wrap-database.ts'
 import { AsideError } from './errors.ts'
 import { classifySql, verdictCache, writesBeyond } from './map/classify-sql.ts'
@@ -15,7 +15,14 @@ import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } 
 import { digest, type Scheme, TableKeys } from './model/keys.ts'
 import type { BypassReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
-import { type AsideOptions, type Duration, milliseconds, type ResolvedOptions, resolveOptions, type TableOptions } from './options.ts'
+import {
+  type AsideOptions,
+  type Duration,
+  milliseconds,
+  type ResolvedOptions,
+  resolveOptions,
+  type TableOptions,
+} from './options.ts'
 import { type Clock, systemClock } from './ports/clock.ts'
 import type { AsideEvent, Listener } from './ports/events.ts'
 import type { GuardedStore } from './ports/guarded-store.ts'
@@ -79,7 +86,10 @@ export type WithAside<Db> = Db & { readonly $aside: Aside<Db> }
  *
  * @throws AsideError with a code for every set-up mistake; see {@link AsideOptions}.
  */
-export function withCache<Db extends { readonly _: { readonly session: unknown } }>(db: Db, options: AsideOptions): WithAside<Db> {
+export function withCache<Db extends { readonly _: { readonly session: unknown } }>(
+  db: Db,
+  options: AsideOptions,
+): WithAside<Db> {
   const kind = checkDrizzle(db)
   const resolved = resolveOptions(options)
   const real = db as unknown as Database
@@ -278,7 +288,11 @@ class Engine {
   // —— what the catalog said ——
 
   /** New facts: what was cached under the old ones falls, and what waited for facts is made known. */
-  async #learn(run: ReturnType<typeof outsideRunner>, changed: readonly RelationId[], triggersCame: boolean): Promise<void> {
+  async #learn(
+    run: ReturnType<typeof outsideRunner>,
+    changed: readonly RelationId[],
+    triggersCame: boolean,
+  ): Promise<void> {
     await this.#tryParsers(run)
     const changes = new Changes()
     if (triggersCame) changes.addEverything('catalog-changed')
@@ -310,7 +324,9 @@ class Engine {
   #entryOf(relation: RelationFacts, facts: CatalogFacts): Listed | undefined {
     if (this.#listed === 'all') return undefined
     // The last one wins, so that a list of all tables can be followed by exceptions.
-    return [...this.#listed].reverse().find(({ shape }) => findRelation(facts, shape.schema, shape.name)?.id === relation.id)
+    return [...this.#listed]
+      .reverse()
+      .find(({ shape }) => findRelation(facts, shape.schema, shape.name)?.id === relation.id)
   }
 
   readonly #entries = new Map<RelationId, { version: number; entry: Listed | undefined }>()
@@ -502,7 +518,8 @@ class Engine {
     const { keys, epochs } = this.#delivery.pendingCounts()
     const remarks = this.#remarks()
     const starting = !this.#identity && this.#catalog.state !== 'failed'
-    const state = this.#closed || this.#reads === 'off' ? 'off' : remarks.length > 0 ? 'degraded' : starting ? 'starting' : 'ok'
+    const state =
+      this.#closed || this.#reads === 'off' ? 'off' : remarks.length > 0 ? 'degraded' : starting ? 'starting' : 'ok'
     return {
       state,
       store: { name: this.#store.name, pendingKeys: keys, pendingTables: epochs },
@@ -513,10 +530,15 @@ class Engine {
 
   #remarks(): string[] {
     const remarks: string[] = []
-    if (this.#catalog.state === 'failed') remarks.push('The catalog cannot be read: no row is cached. Check the role and the connection.')
+    if (this.#catalog.state === 'failed')
+      remarks.push('The catalog cannot be read: no row is cached. Check the role and the connection.')
     if (this.#delivery.pending) remarks.push('Invalidations wait for the store: no hit is served. Check the store.')
-    if (this.#unknown.any) remarks.push('The outcome of a write is not known yet: its tables bypass the cache until it is.')
-    if (this.#client.sessionChanged) remarks.push('A session setting was changed outside a transaction: reads bypass the cache. Use SET LOCAL in a transaction.')
+    if (this.#unknown.any)
+      remarks.push('The outcome of a write is not known yet: its tables bypass the cache until it is.')
+    if (this.#client.sessionChanged)
+      remarks.push(
+        'A session setting was changed outside a transaction: reads bypass the cache. Use SET LOCAL in a transaction.',
+      )
     if (this.#catalog.facts?.standby) remarks.push('This server is a standby: it is never a source of cached rows.')
     return remarks
   }
@@ -574,14 +596,20 @@ function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableSha
   }
 }
 
-function columnNames(choose: TableOptions['sensitive'], shape: TableShape | undefined): ReadonlySet<string> | undefined {
+function columnNames(
+  choose: TableOptions['sensitive'],
+  shape: TableShape | undefined,
+): ReadonlySet<string> | undefined {
   if (!choose || !shape) return undefined
   const chosen = choose(shape.fields as Parameters<NonNullable<TableOptions['sensitive']>>[0])
   return new Set(
     chosen.map((column) => {
       const found = shape.columns.find((each) => each.column === column)
       if (found) return found.name
-      throw new AsideError('ASIDE_UNKNOWN_COLUMN', `An option of ${shape.name} names a column that is not one of its own.`)
+      throw new AsideError(
+        'ASIDE_UNKNOWN_COLUMN',
+        `An option of ${shape.name} names a column that is not one of its own.`,
+      )
     }),
   )
 }

@@ -2,9 +2,9 @@ import { AsideError } from '../errors.ts'
 import type { LookupKey } from '../model/record.ts'
 import type { NamedTable, WrittenRows } from '../ports/paths.ts'
 import { encodeFor } from './encode-row.ts'
-import { explainStatement, type Explanation } from './explain-statement.ts'
+import { type Explanation, explainStatement } from './explain-statement.ts'
 import type { Database } from './internals.ts'
-import { currentScope, type CallOptions, type StatementContext } from './statement-context.ts'
+import { type CallOptions, currentScope, type StatementContext } from './statement-context.ts'
 import { contextOf, rewrap, type WrappedSession } from './wrap-database.ts'
 
 /** The engine's verbs that are not about one statement. */
@@ -36,7 +36,8 @@ export function createHandle<Stats, Health>(
   const context = contextOf(session)
   const named = (table: object): NamedTable => context.shape(table)
   return {
-    with: (options: HandleOptions) => rewrap(database(), session, callOptions(options, session.tools.call, named, verbs)),
+    with: (options: HandleOptions) =>
+      rewrap(database(), session, callOptions(options, session.tools.call, named, verbs)),
     explain: (query: unknown): Promise<Explanation> => explainStatement(query, context, verbs),
     wrote: (table: object, rows?: { old?: object; new?: object }) =>
       context.write.wrote(named(table), currentScope(context), rows && encodeRows(context, table, rows)),
@@ -61,7 +62,8 @@ function callOptions<Stats, Health>(
   verbs: EngineVerbs<Stats, Health>,
 ): CallOptions {
   const stranger = Object.keys(options).find((name) => !['ttl', 'cache', 'writes'].includes(name))
-  if (stranger) throw new AsideError('ASIDE_UNKNOWN_OPTION', `with() has no option '${stranger}'. Known: ttl, cache, writes.`)
+  if (stranger)
+    throw new AsideError('ASIDE_UNKNOWN_OPTION', `with() has no option '${stranger}'. Known: ttl, cache, writes.`)
   return {
     ...before,
     ...(options.ttl !== undefined && { ttlMs: verbs.toMs(options.ttl) }),

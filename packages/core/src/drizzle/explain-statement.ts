@@ -1,12 +1,12 @@
 import { stampKey } from '../model/keys.ts'
-import type { Lookup, LookupKey } from '../model/record.ts'
 import type { BypassReason } from '../model/reasons.ts'
+import type { Lookup, LookupKey } from '../model/record.ts'
 import { chunksOf, orderFields } from './internals.ts'
-import { originOf, type Origin } from './lazy-sql.ts'
+import { type Origin, originOf } from './lazy-sql.ts'
+import { planRead } from './prepared-read.ts'
 import { statementPlan } from './prepared-write.ts'
-import { refuseList } from './prepared-read.ts'
 import { questionOfSelect, type RecordQuestion } from './record-question.ts'
-import { sessionGate, type StatementContext } from './statement-context.ts'
+import type { StatementContext } from './statement-context.ts'
 
 /** What the extension would do with a query, in data and, by `toString()`, in words. */
 export interface Explanation {
@@ -48,7 +48,11 @@ const nothing: Facts = {
 }
 
 /** Explains a builder, without running it. */
-export async function explainStatement(query: unknown, context: StatementContext, verbs: PeekWith): Promise<Explanation> {
+export async function explainStatement(
+  query: unknown,
+  context: StatementContext,
+  verbs: PeekWith,
+): Promise<Explanation> {
   const sql = (query as { getSQL(): unknown }).getSQL()
   const origin = originOf(sql)
   if (!origin) return speak({ ...nothing, plan: 'raw', reason: chunksOf(sql) ? 'raw-sql' : 'not-a-record' })
@@ -58,7 +62,10 @@ export async function explainStatement(query: unknown, context: StatementContext
   return speak(await explainRead(question, context, verbs))
 }
 
-function questionFrom(origin: Exclude<Origin, { parts: unknown }>, context: StatementContext): RecordQuestion | BypassReason {
+function questionFrom(
+  origin: Exclude<Origin, { parts: unknown }>,
+  context: StatementContext,
+): RecordQuestion | BypassReason {
   if (origin.kind === 'relational') return origin.question
   return questionOfSelect(origin.config, orderFields(origin.config.fields), (table) => context.shape(table))
 }
@@ -66,20 +73,11 @@ function questionFrom(origin: Exclude<Origin, { parts: unknown }>, context: Stat
 async function explainRead(question: RecordQuestion, context: StatementContext, verbs: PeekWith): Promise<Facts> {
   const table = question.shape.name
   const bypass = (reason: BypassReason): Facts => ({ ...nothing, table, state: 'bypass', reason })
-  const gate = sessionGate(context, undefined) ?? (context.call.cache === false ? 'cache-false' : undefined)
-  if (gate) return bypass(gate)
-  const source = context.read.source(question.shape, question.shape.names)
-  if (typeof source === 'string') return bypass(source)
-  if (question.picks.some((at) => (source.slots[at] as number) < 0)) return bypass('sensitive-column')
-  const match = context.read.match(question.condition, source, {})
-  if (typeof match === 'string') return bypass(match)
-  const refusal = refuseList(match, question, source)
-  if (refusal) return bypass(refusal)
-  const scope = context.read.scope(source)
-  if (scope === undefined) return bypass('no-scope')
-  const { scheme, kind, keys } = match
-  const ttlMs = context.call.ttlMs ?? source.settings.ttlMs
-  const lookup: Lookup = { source, scheme, kind, keys, scope, ttlMs }
+  if (context.call.cache === false) return bypass('cache-false')
+  const planned = planRead({ context, question, ttlMs: context.call.ttlMs }, {}, undefined)
+  if (typeof planned === 'string') return bypass(planned)
+  const { lookup } = planned
+  const { source, scheme, keys, ttlMs } = lookup
   const states = await Promise.all(keys.map((key) => verbs.peek(lookup, key)))
   const hits = states.filter((state) => state === 'hit').length
   const stamps = keys.slice(0, 10).map(({ tokens }) => stampKey(scheme, tokens))
@@ -100,8 +98,13 @@ function explainWrite(origin: Extract<Origin, { parts: unknown }>, context: Stat
   const intent = statementPlan(context, origin)
   if (!intent) return { ...nothing, plan: 'write', table: shape.name, images: 'none needed' }
   const { plan, reached, everything } = intent
-  const own = plan.form === 'none' ? [`all of ${shape.name} (${plan.reason})`] : plan.schemes.map(({ kind, columns }) =>
-    `${shape.name} by ${kind === 'primary' ? 'primary key' : 'unique key'} (${columns.join(', ')}) of each touched row`)
+  const own =
+    plan.form === 'none'
+      ? [`all of ${shape.name} (${plan.reason})`]
+      : plan.schemes.map(
+          ({ kind, columns }) =>
+            `${shape.name} by ${kind === 'primary' ? 'primary key' : 'unique key'} (${columns.join(', ')}) of each touched row`,
+        )
   const others = reached.map(({ table, reason }) => `all of ${table.replace(/^\d+:/, '')} (${reason})`)
   const all = everything ? [`everything cached (${everything})`] : []
   return { ...nothing, plan: 'write', table: shape.name, images: plan.form, invalidates: [...own, ...others, ...all] }
@@ -112,8 +115,11 @@ function speak(facts: Facts): Explanation {
 }
 
 function inWords(facts: Facts): string {
-  const lines = [`${facts.plan}${facts.table ? ` on ${facts.table}` : ''}: ${facts.reason ?? facts.images ?? facts.state}`]
-  if (facts.plan === 'record') lines.push(`  key: ${facts.key.join(', ')}; ${facts.keys} asked, ${facts.state}; ttl ${facts.ttlMs} ms`)
+  const lines = [
+    `${facts.plan}${facts.table ? ` on ${facts.table}` : ''}: ${facts.reason ?? facts.images ?? facts.state}`,
+  ]
+  if (facts.plan === 'record')
+    lines.push(`  key: ${facts.key.join(', ')}; ${facts.keys} asked, ${facts.state}; ttl ${facts.ttlMs} ms`)
   if (facts.dependsOn.length > 0) lines.push(`  depends on: ${facts.dependsOn.join('\n              ')}`)
   if (facts.invalidates.length > 0) lines.push(`  invalidates: ${facts.invalidates.join('\n               ')}`)
   return lines.join('\n')

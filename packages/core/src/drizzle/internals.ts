@@ -1,14 +1,5 @@
-import {
-  Column,
-  entityKind,
-  is,
-  Param,
-  Placeholder,
-  SQL,
-  StringChunk,
-  Table,
-} from 'drizzle-orm'
 import * as drizzle from 'drizzle-orm'
+import { Column, entityKind, is, Param, Placeholder, SQL, StringChunk, Table } from 'drizzle-orm'
 import { PgDatabase } from 'drizzle-orm/pg-core'
 import { npmVersion } from 'drizzle-orm/version'
 import { AsideError } from '../errors.ts'
@@ -183,7 +174,8 @@ export const decode = (column: Column, value: unknown): unknown => column.mapFro
 /** Chunks of a condition; `undefined` for anything that is not an SQL tree. */
 export const chunksOf = (node: unknown): readonly unknown[] | undefined =>
   node instanceof SQL || is(node, SQL) ? (node as SQL).queryChunks : undefined
-export const inlinesParams = (node: SQL): boolean => (node as unknown as { shouldInlineParams: boolean }).shouldInlineParams
+export const inlinesParams = (node: SQL): boolean =>
+  (node as unknown as { shouldInlineParams: boolean }).shouldInlineParams
 /** Text of a string chunk; undefined for every other chunk. */
 export function textOf(chunk: unknown): string | undefined {
   if (!(chunk instanceof StringChunk) && !is(chunk, StringChunk)) return undefined
@@ -242,7 +234,10 @@ export function checkDrizzle(db: unknown): DriverKind {
   const kind = session && driverKindOf(session)
   if (!kind) {
     const kinds = 'drizzle-orm/node-postgres, drizzle-orm/postgres-js and drizzle-orm/pglite'
-    throw new AsideError('ASIDE_UNSUPPORTED_DRIVER', `withCache takes a db made by ${kinds}. Pass what drizzle() returned.`)
+    throw new AsideError(
+      'ASIDE_UNSUPPORTED_DRIVER',
+      `withCache takes a db made by ${kinds}. Pass what drizzle() returned.`,
+    )
   }
   const moved = movedMembers(db)
   if (moved.length > 0) {
@@ -260,7 +255,9 @@ type QueryErrorClass = new (query: string, params: unknown[], cause: Error) => E
 
 /** True for Drizzle's own wrapper around a driver error; known by shape, since 0.44.0 does not export the class. */
 export function isQueryError(error: unknown): error is QueryError {
-  return error instanceof Error && error.constructor.name === 'DrizzleQueryError' && 'query' in error && 'params' in error
+  return (
+    error instanceof Error && error.constructor.name === 'DrizzleQueryError' && 'query' in error && 'params' in error
+  )
 }
 
 /** The same failure told about another text: the caller knows the statement as written, not as rewritten. */

@@ -1,6 +1,12 @@
-import { SQL, type Dialect, type Query, type SelectConfig, type RelationalConfig, type WriteConfig } from './internals.ts'
-
 import type { BypassReason } from '../model/reasons.ts'
+import {
+  type Dialect,
+  type Query,
+  type RelationalConfig,
+  type SelectConfig,
+  SQL,
+  type WriteConfig,
+} from './internals.ts'
 import type { RecordQuestion } from './record-question.ts'
 
 /**

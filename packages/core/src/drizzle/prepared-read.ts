@@ -1,13 +1,13 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
-import type { LookupKey, RecordRow, RecordSource } from '../model/record.ts'
 import type { BypassReason } from '../model/reasons.ts'
+import type { Lookup, LookupAnswer, RecordRow, RecordSource } from '../model/record.ts'
 import type { MatchedKeys } from '../ports/paths.ts'
-import { decode, mapResultRow, type Field, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
+import { decode, type Field, mapResultRow, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
 import type { LazyQuery } from './lazy-sql.ts'
 import { loadRecords } from './load-records.ts'
 import { everyColumn, type RecordQuestion } from './record-question.ts'
 import { sortRows } from './sort-rows.ts'
-import { sessionGate, type StatementContext } from './statement-context.ts'
+import { type StatementContext, sessionGate } from './statement-context.ts'
 
 /** Everything about one select that may be answered by records. */
 export interface RecordRead {
@@ -29,74 +29,58 @@ type Answer = { readonly result: unknown } | { readonly bypass: BypassReason }
  * statement runs as the user wrote it.
  */
 export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Query) => PreparedQuery) {
-  readonly #read: RecordRead
-  #plain: PreparedQuery | undefined
-  #token: unknown
+  // TypeScript's `private`: setting up `#` members anew for every query costs a hit twice what the rest of it does.
+  private readonly read: RecordRead
+  private made: PreparedQuery | undefined = undefined
+  private token: unknown = undefined
 
   constructor(read: RecordRead) {
     super(read.query)
-    this.#read = read
+    this.read = read
   }
 
   /** The statement as written, prepared by the driver. */
   get plain(): PreparedQuery {
-    this.#plain ??= this.#read.prepare()
-    return this.#plain
+    this.made ??= this.read.prepare()
+    return this.made
   }
 
-  override async execute(placeholders?: Record<string, unknown>, token: unknown = this.#token): Promise<unknown> {
-    const answer = await this.#answer(placeholders, token)
+  override async execute(placeholders?: Record<string, unknown>, token: unknown = this.token): Promise<unknown> {
+    const plan = planRead(this.read, placeholders, token)
+    if (typeof plan === 'string') return this.runPlain(plan, placeholders, token)
+    const { context, question } = this.read
+    const { source, scheme } = plan.lookup
+    let found: LookupAnswer
+    try {
+      found = await context.read.read(plan.lookup, (missing) =>
+        loadRecords(context, question.shape, source, scheme, missing),
+      )
+    } catch (error) {
+      noteFailure(context, source, error)
+      // The statement as written decides: it answers, or fails with the error that the user would have seen.
+      return this.runPlain('load-failed', placeholders, token)
+    }
+    const answer = 'bypass' in found ? found : this.finish(source, plan.match, found.rows)
     if ('result' in answer) return answer.result
-    this.#read.context.read.bypassed(this.#read.question.shape.name, answer.bypass)
-    return this.#runPlain(placeholders, token)
+    if (answer.bypass === 'records-lost') context.read.loseRecords(source, 'duplicate-key')
+    return this.runPlain(answer.bypass, placeholders, token)
   }
 
-  #runPlain(placeholders: Record<string, unknown> | undefined, token: unknown): Promise<unknown> {
+  private runPlain(
+    reason: BypassReason,
+    placeholders: Record<string, unknown> | undefined,
+    token: unknown,
+  ): Promise<unknown> {
+    this.read.context.read.bypassed(this.read.question.shape.name, reason)
     const { plain } = this
     plain.joinsNotNullableMap = this.joinsNotNullableMap
     return plain.execute(placeholders, token)
   }
 
-  async #answer(placeholders: Record<string, unknown> | undefined, token: unknown): Promise<Answer> {
-    const { context, question } = this.#read
-    const gate = sessionGate(context, token)
-    if (gate) return { bypass: gate }
-    const source = context.read.source(question.shape, question.shape.names)
-    if (typeof source === 'string') return { bypass: source }
-    if (question.picks.some((at) => (source.slots[at] as number) < 0)) return { bypass: 'sensitive-column' }
-    const match = context.read.match(question.condition, source, placeholders)
-    if (typeof match === 'string') return { bypass: match }
-    const refusal = refuseList(match, question, source)
-    if (refusal) return { bypass: refusal }
-    return this.#answerFromRecords(source, match)
-  }
-
-  async #answerFromRecords(source: RecordSource, match: MatchedKeys): Promise<Answer> {
-    const { context, question } = this.#read
-    const scope = context.read.scope(source)
-    if (scope === undefined) return { bypass: 'no-scope' }
-    const { scheme, kind, keys } = match
-    const lookup = { source, scheme, kind, keys, scope, ttlMs: this.#read.ttlMs ?? source.settings.ttlMs }
-    const load = (missing: readonly LookupKey[]) => loadRecords(context, question.shape, source, scheme, missing)
-    let found: Awaited<ReturnType<typeof context.read.read>>
-    try {
-      found = await context.read.read(lookup, load)
-    } catch (error) {
-      noteFailure(context, source, error)
-      // The statement as written decides: it answers, or fails with the error that the user would have seen.
-      return { bypass: 'records-lost' }
-    }
-    if ('bypass' in found) {
-      if (found.bypass === 'records-lost') context.read.loseRecords(source, 'duplicate-key')
-      return found
-    }
-    return this.#finish(source, match, found.rows)
-  }
-
-  #finish(source: RecordSource, match: MatchedKeys, found: readonly RecordRow[]): Answer {
+  private finish(source: RecordSource, match: MatchedKeys, found: readonly RecordRow[]): Answer {
     let rows = found.filter((row) => row !== null)
     const { accepts } = match
-    const { question } = this.#read
+    const { question } = this.read
     try {
       if (accepts) rows = rows.filter((row) => accepts((at) => row[source.slots[at] as number]))
       if (question.order?.length && rows.length > 1) rows = sortRows(rows, question.order, source)
@@ -104,11 +88,11 @@ export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Que
       if (typeof error === 'symbol') return { bypass: 'value-without-token' }
       throw error
     }
-    return { result: this.#map(source, rows) }
+    return { result: this.map(source, rows) }
   }
 
-  #map(source: RecordSource, rows: readonly (readonly unknown[])[]): unknown {
-    const { question, fields, mapper } = this.#read
+  private map(source: RecordSource, rows: readonly (readonly unknown[])[]): unknown {
+    const { question, fields, mapper } = this.read
     const whole = question.picks === everyColumn(question.shape) && source.columns.length === question.picks.length
     const picked = whole ? rows : rows.map((row) => question.picks.map((at) => row[source.slots[at] as number]))
     if (mapper) return mapper(picked as unknown[][])
@@ -122,12 +106,12 @@ export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Que
   }
 
   override getQuery(): Query {
-    const { sql, params } = this.#read.query
+    const { sql, params } = this.read.query
     return { sql, params }
   }
 
   override setToken(token: unknown): this {
-    this.#token = token
+    this.token = token
     return this
   }
 
@@ -152,8 +136,37 @@ function mapWhole({ shape }: RecordQuestion, row: readonly unknown[]): Record<st
   return result
 }
 
+/** Decides whether records may answer this execution, and which; pure but for the gates it asks. */
+export function planRead(
+  { context, question, ttlMs }: Pick<RecordRead, 'context' | 'question' | 'ttlMs'>,
+  placeholders: Record<string, unknown> | undefined,
+  token: unknown,
+): { readonly lookup: Lookup; readonly match: MatchedKeys } | BypassReason {
+  const gate = sessionGate(context, token)
+  if (gate) return gate
+  const source = context.read.source(question.shape, question.shape.names)
+  if (typeof source === 'string') return source
+  if (source.columns.length !== question.shape.columns.length && lacksColumn(question, source))
+    return 'sensitive-column'
+  const match = context.read.match(question.condition, source, placeholders)
+  if (typeof match === 'string') return match
+  const refusal = refuseList(match, question, source)
+  if (refusal) return refusal
+  const scope = context.read.scope(source)
+  if (scope === undefined) return 'no-scope'
+  const { scheme, kind, keys } = match
+  return { lookup: { source, scheme, kind, keys, scope, ttlMs: ttlMs ?? source.settings.ttlMs }, match }
+}
+
+const lacksColumn = ({ picks }: RecordQuestion, { slots }: RecordSource): boolean =>
+  picks.some((at) => (slots[at] as number) < 0)
+
 /** A list has an order and a length only where we can reproduce them. */
-export function refuseList({ kind }: MatchedKeys, { limited, order }: RecordQuestion, source: RecordSource): BypassReason | undefined {
+function refuseList(
+  { kind }: MatchedKeys,
+  { limited, order }: RecordQuestion,
+  source: RecordSource,
+): BypassReason | undefined {
   if (kind !== 'list') return undefined
   if (limited || !source.settings.compose) return 'not-a-record'
   const sortable = order?.every(({ column }) => {

@@ -2,24 +2,24 @@ import { PgPreparedQuery } from 'drizzle-orm/pg-core'
 import type { RowImages, TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
 import type { Scope, WriteIntent } from '../ports/paths.ts'
 import {
+  type Column,
   chunksOf,
+  type Field,
   is,
   mapResultRow,
   onUpdateOf,
+  type PreparedQuery,
+  type Query,
   retellError,
   SQL,
   textOf,
-  type Column,
-  type Field,
-  type PreparedQuery,
-  type Query,
 } from './internals.ts'
 import type { Origin } from './lazy-sql.ts'
 import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
 import { currentScope, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
-import { changedColumns, isPlain, userStatement, writeForm, type WriteForms } from './write-forms.ts'
+import { changedColumns, isPlain, userStatement, type WriteForms, writeForm } from './write-forms.ts'
 
 type WriteOrigin = Extract<Origin, { parts: unknown }>
 
@@ -75,9 +75,10 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const query = context.dialect.sqlToQuery(form ? writeForm(this.#forms, form) : userStatement(this.#forms))
     // One name may stand for one text only.
     const ownName = form && name !== undefined ? `${name}:${form.form}` : name
-    const prepared = form && this.#forms.fields
-      ? context.session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
-      : context.session.prepareQuery(query, this.#forms.fields, ownName, !this.#call.native, undefined, metadata)
+    const prepared =
+      form && this.#forms.fields
+        ? context.session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
+        : context.session.prepareQuery(query, this.#forms.fields, ownName, !this.#call.native, undefined, metadata)
     const compiled = { plan: form, query, prepared }
     this.#compiled.set(form?.name ?? '', compiled)
     return compiled
@@ -94,7 +95,13 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     } catch (error) {
       if (!mayRunPlain(error, compiled, scope)) throw error
       // A privilege that the hidden columns need and the statement does not: once as written.
-      return await this.#run(this.#compile(undefined), intent && { ...intent, plan: noImages(intent.plan) }, placeholders, token, scope)
+      return await this.#run(
+        this.#compile(undefined),
+        intent && { ...intent, plan: noImages(intent.plan) },
+        placeholders,
+        token,
+        scope,
+      )
     }
   }
 
@@ -132,7 +139,11 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const { fields } = this.#forms
     if (!fields) return this.#splitNative(raw, plan)
     const rows = raw as unknown[][]
-    const touched = touchedBy(plan, rows.map((row) => row.slice(fields.length)), rows.length)
+    const touched = touchedBy(
+      plan,
+      rows.map((row) => row.slice(fields.length)),
+      rows.length,
+    )
     // Trailing values are not among the fields, so Drizzle's own mapping leaves them out.
     return { result: rows.map((row) => mapResultRow(fields, row, this.joinsNotNullableMap)), touched }
   }
@@ -212,7 +223,9 @@ function changesOf({ kind, config }: WriteOrigin, shape: TableShape): Pick<Write
   const set = taggedSet(config.onConflict)
   if (set) return { conflict: 'update', changed: set }
   const last = textOf(chunksOf(config.onConflict)?.at(-1))
-  return last?.endsWith('do nothing') ? { conflict: 'nothing', changed: new Set() } : { conflict: 'update', changed: 'all' }
+  return last?.endsWith('do nothing')
+    ? { conflict: 'nothing', changed: new Set() }
+    : { conflict: 'update', changed: 'all' }
 }
 
 const changedBySet = Symbol('drizzle-aside.changed-columns')

@@ -1,4 +1,4 @@
-import { unknownValue, type Comparison, type Condition, type Value } from '../model/condition.ts'
+import { type Comparison, type Condition, unknownValue, type Value } from '../model/condition.ts'
 import { Column, chunksOf, encoderOf, inlinesParams, is, Param, Placeholder, type SQL, textOf } from './internals.ts'
 import { positionOf, type TableShape } from './table-shape.ts'
 
@@ -11,7 +11,21 @@ import { positionOf, type TableShape } from './table-shape.ts'
 export function readCondition(node: unknown, shape: TableShape): Condition {
   const chunks = chunksOf(node)
   if (!chunks || inlinesParams(node as SQL)) return opaque
-  const parts = withoutEmptyText(chunks)
+  return readEquality(chunks, shape) ?? readParts(withoutEmptyText(chunks), shape)
+}
+
+/** What `eq(column, value)` builds, which is what most reads by key ask for, without going through the general reader. */
+function readEquality(chunks: readonly unknown[], shape: TableShape): Condition | undefined {
+  const [, column, , param] = chunks
+  if (chunks.length !== 5 || !(column instanceof Column) || !(param instanceof Param)) return undefined
+  if (textOf(chunks[2]) !== ' = ' || textOf(chunks[0]) !== '' || textOf(chunks[4]) !== '') return undefined
+  const position = positionOf(shape, column)
+  return position === undefined
+    ? opaque
+    : { kind: 'compare', column: position, operator: '=', value: paramValue(param) }
+}
+
+function readParts(parts: readonly unknown[], shape: TableShape): Condition {
   if (parts.length === 1) return readCondition(parts[0], shape)
   const column = parts[0]
   if (isColumn(column)) return readComparison(column, parts, shape)

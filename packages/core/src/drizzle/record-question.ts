@@ -2,16 +2,16 @@ import { aliasedTableColumn, getOperators, getOrderByOperators } from 'drizzle-o
 import type { Condition } from '../model/condition.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import {
-  chunksOf,
   Column,
-  is,
-  SQL,
-  Table,
-  textOf,
+  chunksOf,
   type Field,
+  is,
   type RelationalConfig,
   type RelationalOptions,
   type SelectConfig,
+  SQL,
+  Table,
+  textOf,
 } from './internals.ts'
 import { readCondition } from './read-conditions.ts'
 import { alsoCalled, positionOf, type TableShape } from './table-shape.ts'
@@ -44,7 +44,7 @@ export function questionOfSelect(
   if (config.lockingClause) return 'locking'
   if (!isTable(config.table) || !isPlainSelect(config)) return 'not-a-record'
   const shape = shapeOf(config.table)
-  const picks = config.fields === shape.fields ? everyColumn(shape) : picksOf(fields, shape)
+  const picks = selectsEverything(fields, shape) ? everyColumn(shape) : picksOf(fields, shape)
   if (!picks) return 'not-a-record'
   return finish(shape, config.where, picks, config.limit, config.orderBy)
 }
@@ -55,6 +55,17 @@ function isPlainSelect(config: SelectConfig): boolean {
   if (config.joins?.length || config.setOperators.length > 0 || config.withList?.length) return false
   if (config.distinct || config.having || config.groupBy?.length) return false
   return !config.offset
+}
+
+/** A bare `select()`: each column of the table object itself, in order, under its own name. */
+function selectsEverything(fields: readonly Field[], { columns }: TableShape): boolean {
+  if (fields.length !== columns.length) return false
+  for (let at = 0; at < fields.length; at++) {
+    const { field, path } = fields[at] as Field
+    const own = columns[at] as TableShape['columns'][number]
+    if (field !== own.column || path.length !== 1 || path[0] !== own.key) return false
+  }
+  return true
 }
 
 const everyPick = new WeakMap<TableShape, readonly number[]>()
@@ -87,7 +98,8 @@ function finish(
   orderBy: readonly unknown[] | undefined,
 ): RecordQuestion | BypassReason {
   if (where === undefined) return 'not-a-record'
-  if (limit !== undefined && !(typeof limit === 'number' && Number.isInteger(limit) && limit >= 1)) return 'not-a-record'
+  if (limit !== undefined && !(typeof limit === 'number' && Number.isInteger(limit) && limit >= 1))
+    return 'not-a-record'
   const condition = readCondition(where, shape)
   if (condition.kind === 'opaque') return 'not-a-record'
   const order = readOrder(orderBy ?? [], shape)
@@ -153,7 +165,11 @@ export function questionOfRelational(config: RelationalConfig, shapeOf: ShapeOf)
 }
 
 /** Drizzle's rule for `columns`: true selects, false leaves out, and one true makes it a selection. */
-function pickedColumns(config: RelationalConfig, { columns }: RelationalOptions, shape: TableShape): readonly number[] | undefined {
+function pickedColumns(
+  config: RelationalConfig,
+  { columns }: RelationalOptions,
+  shape: TableShape,
+): readonly number[] | undefined {
   const all = config.tableConfig.columns
   if (!columns) return everyColumn(shape)
   const named = Object.keys(columns).filter((key) => columns[key] !== undefined && key in all)
@@ -174,4 +190,3 @@ export function plainSelection({ shape, picks }: RecordQuestion): unknown[] {
     return { dbKey: name, tsKey: key, field: column, relationTableTsKey: undefined, isJson: false, selection: [] }
   })
 }
-

@@ -24,5 +24,7 @@ const samples = `select 7::int2, 7::int4, 7::int8, 9007199254740993::int8, 7::oi
 export async function sampleParsers(run: ReturnType<typeof outsideRunner>): Promise<string> {
   const rows = await run(samples)
   const values = rows[0] ?? []
-  return values.map((value) => encodeRow([value]) ?? `unencodable ${Object.prototype.toString.call(value)} ${String(value)}`).join('\n')
+  return values
+    .map((value) => encodeRow([value]) ?? `unencodable ${Object.prototype.toString.call(value)} ${String(value)}`)
+    .join('\n')
 }

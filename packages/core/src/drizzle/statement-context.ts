@@ -1,5 +1,5 @@
-import type { ReadPath, NamedTable, Scope, WritePath } from '../ports/paths.ts'
 import type { BypassReason } from '../model/reasons.ts'
+import type { NamedTable, ReadPath, Scope, WritePath } from '../ports/paths.ts'
 import type { ClientState } from './client-state.ts'
 import type { Dialect, Session } from './internals.ts'
 import type { TableShape } from './table-shape.ts'

@@ -1,4 +1,4 @@
-import { aliasOf, columnsOf, originalNameOf, schemaOf, type Column, type Dialect } from './internals.ts'
+import { aliasOf, type Column, columnsOf, type Dialect, originalNameOf, schemaOf } from './internals.ts'
 
 /** One Drizzle table object as a db sees it: where it lives and how its columns are called in the database. */
 export interface TableShape {
@@ -53,11 +53,14 @@ function readShape(table: object, dialect: Dialect): TableShape {
 
 /** Position of a column in the shape; undefined when it belongs to another table or alias. */
 export function positionOf(shape: TableShape, column: Column): number | undefined {
+  const position = shape.positions.get(column.name)
+  // The usual case, without looking at the table: the very column object of this table object.
+  if (position !== undefined && shape.columns[position]?.column === column) return position
   const { table } = column
   if (originalNameOf(table) !== shape.name || schemaOf(table) !== shape.schema) return undefined
   const alias = aliasOf(table)
   if (alias !== shape.alias && alias !== shape.otherAlias) return undefined
-  return shape.positions.get(column.name)
+  return position
 }
 
 const renamed = new WeakMap<TableShape, Map<string, TableShape>>()

@@ -3,11 +3,11 @@ import type { BypassReason } from '../model/reasons.ts'
 import type { Scope } from '../ports/paths.ts'
 import type { ClientState } from './client-state.ts'
 import {
+  type Column,
   type Database,
   type Dialect,
   type Field,
   onUpdateOf,
-  type Column,
   type PreparedQuery,
   type Query,
   type RelationalConfig,
@@ -19,11 +19,17 @@ import {
   type Transaction,
   type WriteConfig,
 } from './internals.ts'
-import { LazyQuery, lazyQueryOf, lazySql, originOf, relationalQuery, WriteParts, type Origin } from './lazy-sql.ts'
+import { LazyQuery, lazyQueryOf, lazySql, type Origin, originOf, relationalQuery, WriteParts } from './lazy-sql.ts'
 import { PreparedRaw, type SessionEffect } from './prepared-raw.ts'
 import { PreparedRead } from './prepared-read.ts'
 import { PreparedWrite, tagSet } from './prepared-write.ts'
-import { plainSelection, questionOfRelational, questionOfSelect, settleCallbacks, type RecordQuestion } from './record-question.ts'
+import {
+  plainSelection,
+  questionOfRelational,
+  questionOfSelect,
+  type RecordQuestion,
+  settleCallbacks,
+} from './record-question.ts'
 import type { CallOptions, StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 import { buildCore, changedColumns } from './write-forms.ts'
@@ -58,7 +64,12 @@ export function wrapDatabase<T>(db: T, tools: WrapWith): T {
 }
 
 function wrapHandle(real: Database, dialect: Dialect, session: WrapSession, tools: WrapWith): Database {
-  const Wrapped = real.constructor as new (dialect: Dialect, session: Session, schema: unknown, nested?: number) => Database
+  const Wrapped = real.constructor as new (
+    dialect: Dialect,
+    session: Session,
+    schema: unknown,
+    nested?: number,
+  ) => Database
   const { nestedIndex } = real as Partial<Transaction>
   // Without schema first: building a relational builder per table for every transaction would double its cost.
   const db = new Wrapped(dialect, session.wrapped, undefined, nestedIndex)
@@ -111,7 +122,10 @@ function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
   dialect.buildDeleteQuery = (config) => written('delete', config)
   dialect.buildUpdateSet = (table, set) => {
     const shape = tools.shape(table)
-    return tagSet(real.buildUpdateSet(table, set), changedColumns(shape, set, (column) => onUpdateOf(column as Column) !== undefined))
+    return tagSet(
+      real.buildUpdateSet(table, set),
+      changedColumns(shape, set, (column) => onUpdateOf(column as Column) !== undefined),
+    )
   }
   dialect.buildRelationalQueryWithoutPK = (config) => new RelationalBuild(real, settleCallbacks(config), tools)
   dialect.sqlToQuery = (sql, invokeSource) => {
@@ -137,7 +151,8 @@ function plainWrite(
   parts: WriteParts,
 ): SQL {
   const { returning, withList } = config
-  const selection = returning && real.buildSelection(returning, { isSingleTable: build !== 'buildUpdateQuery' || !config.from })
+  const selection =
+    returning && real.buildSelection(returning, { isSingleTable: build !== 'buildUpdateQuery' || !config.from })
   const ctes = parts.withList(() => real.buildWithCTE(withList))
   return selection ? sql`${ctes}${parts.core} returning ${selection}` : sql`${ctes}${parts.core}`
 }
@@ -248,7 +263,15 @@ function recordRead(
     context.read.bypassed(question.shape.name, 'cache-false')
     return undefined
   }
-  return new PreparedRead({ context, question, query, fields, mapper, ttlMs: options.ttlMs ?? context.call.ttlMs, prepare })
+  return new PreparedRead({
+    context,
+    question,
+    query,
+    fields,
+    mapper,
+    ttlMs: options.ttlMs ?? context.call.ttlMs,
+    prepare,
+  })
 }
 
 function questionOf(
@@ -263,7 +286,11 @@ function questionOf(
 
 /** Drizzle's own switch, `$withCache(…)`, as the builder hands it on. */
 function cacheOptions(config: unknown): { off: boolean; ttlMs: number | undefined } {
-  const { enable, tag, config: times } = (config ?? {}) as { enable?: boolean; tag?: string; config?: { ex?: number; px?: number } }
+  const {
+    enable,
+    tag,
+    config: times,
+  } = (config ?? {}) as { enable?: boolean; tag?: string; config?: { ex?: number; px?: number } }
   const ttlMs = times?.px ?? (times?.ex === undefined ? undefined : times.ex * 1000)
   return { off: enable === false || tag !== undefined, ttlMs }
 }
@@ -333,4 +360,3 @@ export function rewrap(db: Database, session: WrappedSession, call: CallOptions)
   const wrapped = wrapSession(session.real, dialect, session.realDialect, tools, session.scope)
   return wrapHandle(db, dialect, wrapped, tools)
 }
-

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { WritePlan } from '../model/write.ts'
+import { type Dialect, type Field, is, originalNameOf, SQL, schemaOf, type WriteConfig } from './internals.ts'
 import type { WriteParts } from './lazy-sql.ts'
-import { type Dialect, originalNameOf, schemaOf, SQL, is, type Field, type WriteConfig } from './internals.ts'
 import type { TableShape } from './table-shape.ts'
 
 /**
@@ -27,7 +27,8 @@ export function writeForm(forms: WriteForms, plan: WritePlan): SQL {
   if (plan.form === 'none') return userStatement(forms)
   const hidden = hiddenColumns(forms, plan)
   const core = plan.form === 'locked' ? lockedCore(forms, plan) : forms.parts.core
-  const names = plan.form === 'old-new' && isPlain(forms.fields) ? sql.raw(`with (old as "__o", new as "__n") `) : undefined
+  const names =
+    plan.form === 'old-new' && isPlain(forms.fields) ? sql.raw(`with (old as "__o", new as "__n") `) : undefined
   const lists = [userSelection(forms), sql.raw(hidden)].filter((list) => list !== undefined)
   const returning = sql` returning ${names}${sql.join(lists, sql.raw(', '))}`
   const ctes = [userCtes(forms), plan.form === 'locked' ? lockedRows(forms, plan) : undefined]
@@ -122,8 +123,11 @@ export function buildCore(dialect: Dialect, op: WriteForms['op'], config: WriteC
 }
 
 /** Database names of the columns that an UPDATE SET changes: the given ones and those with an on-update function. */
-export function changedColumns(shape: TableShape, set: Record<string, unknown>, hasOnUpdate: (column: unknown) => boolean): Set<string> {
+export function changedColumns(
+  shape: TableShape,
+  set: Record<string, unknown>,
+  hasOnUpdate: (column: unknown) => boolean,
+): Set<string> {
   const changed = shape.columns.filter(({ key, column }) => set[key] !== undefined || hasOnUpdate(column))
   return new Set(changed.map(({ name }) => name))
 }
-

@@ -1,9 +1,9 @@
-import { unknownValue, type Condition, type Value } from '../model/condition.ts'
+import { type Condition, unknownValue, type Value } from '../model/condition.ts'
 import type { TokenKind } from '../model/facts.ts'
 import type { Scheme } from '../model/keys.ts'
 import type { LookupKey, RecordSource } from '../model/record.ts'
-import type { BypassReason, ReadKind } from '../ports/events.ts'
 import { tokenOf } from '../model/tokens.ts'
+import type { BypassReason, ReadKind } from '../ports/events.ts'
 
 type Placeholders = Readonly<Record<string, unknown>> | undefined
 
@@ -21,6 +21,7 @@ export const MAX_LIST = 1000
 
 /** Matches a condition with the schemes of a source: the primary key first, then unique keys by equality. */
 export function matchKey(condition: Condition, source: RecordSource, given: Placeholders): KeyMatch | BypassReason {
+  if (condition.kind === 'compare' && condition.operator === '=') return matchColumn(condition, source, given)
   const terms = condition.kind === 'and' ? flatten(condition.members) : [condition]
   for (const scheme of source.schemes) {
     const columns = source.schemeColumns.get(scheme.name) as readonly number[]
@@ -28,6 +29,21 @@ export function matchKey(condition: Condition, source: RecordSource, given: Plac
     if (match) return match
   }
   return 'not-a-proven-key'
+}
+
+/** One equality alone: the common case, without building lists. */
+function matchColumn(
+  condition: Extract<Condition, { kind: 'compare' }>,
+  source: RecordSource,
+  given: Placeholders,
+): KeyMatch | BypassReason {
+  const scheme = source.byColumn[condition.column]
+  if (!scheme) return 'not-a-proven-key'
+  const value = condition.value(given)
+  const token = value === unknownValue ? undefined : tokenOf(scheme.tokens[0] as TokenKind, value)
+  if (token === undefined) return 'value-without-token'
+  const kind: ReadKind = scheme.kind === 'unique' ? 'unique' : 'key'
+  return { scheme, kind, keys: [{ tokens: [token], values: [value] }], accepts: undefined }
 }
 
 /** Nested `and`s say the same as one. */
@@ -72,7 +88,10 @@ function product(
     const choices = readChoices(valuesOf(used[i] as Condition), scheme.tokens[i] as TokenKind, given)
     if (!choices) return 'value-without-token'
     if (choices.length * keys.length > MAX_LIST) return 'too-many-keys'
-    keys = keys.length === 1 && choices.length === 1 ? [extend(keys[0] as LookupKey, choices[0] as Choice)] : cross(keys, choices)
+    keys =
+      keys.length === 1 && choices.length === 1
+        ? [extend(keys[0] as LookupKey, choices[0] as Choice)]
+        : cross(keys, choices)
   }
   return finish(scheme, lists, keys, terms, used as readonly Condition[], source, given)
 }
@@ -139,7 +158,8 @@ function finish(
   const tests = rest.map((term) => testOf(term, source, given))
   if (tests.some((test) => test === undefined)) return 'not-a-record'
   const kind: ReadKind = scheme.kind === 'unique' ? 'unique' : lists ? 'list' : 'key'
-  const accepts = tests.length === 0 ? undefined : (valueAt: RowReader) => tests.every((test) => (test as Test)(valueAt))
+  const accepts =
+    tests.length === 0 ? undefined : (valueAt: RowReader) => tests.every((test) => (test as Test)(valueAt))
   return { scheme, kind, keys: lists ? distinct(keys) : keys, accepts }
 }
 
@@ -175,7 +195,8 @@ type Test = (valueAt: RowReader) => boolean
 
 /** A further conjunct as a test on driver values; undefined when it cannot be decided without any doubt. */
 function testOf(term: Condition, source: RecordSource, given: Placeholders): Test | undefined {
-  if (term.kind === 'null') return stored(term.column, source) ? (at) => (at(term.column) === null) !== term.negated : undefined
+  if (term.kind === 'null')
+    return stored(term.column, source) ? (at) => (at(term.column) === null) !== term.negated : undefined
   if (term.kind !== 'compare' && term.kind !== 'in') return undefined
   const kind = source.kinds[term.column] as TokenKind
   if (!stored(term.column, source) || kind === 'none') return undefined

@@ -27,4 +27,5 @@ export function readEntry(text: string, head: string, stamp: string, epoch: stri
 }
 
 /** Only a text of this shape can be a stamp; anything else under a stamp's key (a lock, damage) is no hit and no fill. */
-export const isStamp = (text: string | null): text is string => text !== null && text.length === STAMP_LENGTH && text[0] === 'S'
+export const isStamp = (text: string | null): text is string =>
+  text !== null && text.length === STAMP_LENGTH && text[0] === 'S'

@@ -63,7 +63,9 @@ export class TableKeys {
   constructor(namespace: string, database: string, schema: string, name: string) {
     this.#head = `da1:${namespace}:${prefixed(database)}:`
     this.#table = prefixed(schema) + prefixed(name)
-    const slot = createHash('sha256').update(`${namespace}:${prefixed(database)}:${this.#table}`).digest()
+    const slot = createHash('sha256')
+      .update(`${namespace}:${prefixed(database)}:${this.#table}`)
+      .digest()
     this.#tag = `{${slot.subarray(0, 9).toString('base64url')}#0}`
     this.epoch = `${this.#head}A${this.#tag}${this.#table}`
   }

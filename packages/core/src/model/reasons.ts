@@ -34,6 +34,7 @@ export type BypassReason =
   | 'pending-delivery'
   | 'outcome-unknown'
   | 'records-lost'
+  | 'load-failed'
   | 'store-failed'
   | 'too-many-keys'
   | 'raw-sql'

@@ -1,6 +1,6 @@
-import type { BypassReason, ReadKind } from './reasons.ts'
 import type { RelationFacts, RelationId, TokenKind } from './facts.ts'
 import type { Scheme, TableKeys } from './keys.ts'
+import type { BypassReason, ReadKind } from './reasons.ts'
 
 /** Per-table settings after their defaults were filled in. */
 export interface TableSettings {
@@ -32,6 +32,8 @@ export interface RecordSource {
   readonly columns: readonly number[]
   /** Token kind by position in the table object. */
   readonly kinds: readonly TokenKind[]
+  /** For each column of the table object the scheme that consists of it alone; the primary key wins. */
+  readonly byColumn: readonly (Scheme | undefined)[]
   /** Positions of each scheme's columns, by scheme name. */
   readonly schemeColumns: ReadonlyMap<string, readonly number[]>
   /** Entry key prefix by scheme name. */

@@ -1,10 +1,10 @@
 import type { Condition } from '../model/condition.ts'
-import { findRelation, type CatalogFacts, type RelationFacts, type RelationId } from '../model/facts.ts'
+import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from '../model/facts.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, RecordSource, TableSettings } from '../model/record.ts'
 import type { MatchedKeys, NamedTable, ReadPath } from '../ports/paths.ts'
 import type { Voice } from '../ports/voice.ts'
-import { recordSource, type PayloadIdentity } from './record-source.ts'
+import { type PayloadIdentity, recordSource } from './record-source.ts'
 
 export interface ReadPathWith {
   readonly voice: Voice

@@ -34,7 +34,11 @@ interface Wanted {
 }
 
 /** Whether the store holds a valid entry for one key now; asks without counting. */
-export async function peekRecord({ store }: Pick<ReadWith, 'store'>, lookup: Lookup, key: LookupKey): Promise<'hit' | 'miss' | 'unknown'> {
+export async function peekRecord(
+  { store }: Pick<ReadWith, 'store'>,
+  lookup: Lookup,
+  key: LookupKey,
+): Promise<'hit' | 'miss' | 'unknown'> {
   const one = name(lookup, key)
   const texts = await store.read([one.entryKey, one.stampKey, lookup.source.keys.epoch])
   if (!texts) return 'unknown'
@@ -47,22 +51,52 @@ export async function peekRecord({ store }: Pick<ReadWith, 'store'>, lookup: Loo
  * in between removes a stamp, so the stored entry is dead on arrival and no compare-and-set is needed.
  */
 export function createRecordReader(tools: ReadWith): (lookup: Lookup, load: LoadRecords) => Promise<LookupAnswer> {
-  const flights = new Map<string, Promise<string | null | undefined>>()
-  return async (lookup, load) => {
-    const wanted = lookup.keys.map((key) => name(lookup, key))
-    const found = await lookUp(tools, lookup, wanted)
-    if (!found) return { bypass: 'store-failed' }
-    const { rows, epoch } = found
-    const missing = rows.flatMap((row, at) => (row === undefined ? [at] : []))
-    if (missing.length > 0) {
-      const filled = await fill(tools, flights, lookup, missing.map((at) => wanted[at] as Wanted), epoch, load)
-      if (filled === 'ambiguous') return { bypass: 'records-lost' }
-      missing.forEach((at, i) => {
-        rows[at] = filled[i] as RecordRow
-      })
-    }
-    return { rows: rows as RecordRow[] }
+  const flights: Flights = new Map()
+  return (lookup, load) =>
+    lookup.keys.length === 1 ? readOne(tools, flights, lookup, load) : readMany(tools, flights, lookup, load)
+}
+
+type Flights = Map<string, Promise<string | null | undefined>>
+
+/** The path of most reads: one key, one question to the store, and on a hit nothing else. */
+async function readOne(tools: ReadWith, flights: Flights, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
+  const { source, kind } = lookup
+  const one = name(lookup, lookup.keys[0] as LookupKey)
+  const texts = await tools.store.read([one.entryKey, one.stampKey, source.keys.epoch])
+  if (!texts) return { bypass: 'store-failed' }
+  one.stamp = texts[1] as string | null
+  const epoch = texts[2] as string | null
+  const row = validRow(texts[0] as string | null, one, epoch)
+  if (row !== undefined) {
+    tools.voice.hit(source.label, kind, row === null)
+    return { rows: [row] }
   }
+  tools.voice.miss(source.label, kind)
+  const filled = await fill(tools, flights, lookup, [one], epoch, load)
+  return filled === 'ambiguous' ? { bypass: 'records-lost' } : { rows: filled }
+}
+
+async function readMany(tools: ReadWith, flights: Flights, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
+  const wanted = lookup.keys.map((key) => name(lookup, key))
+  const found = await lookUp(tools, lookup, wanted)
+  if (!found) return { bypass: 'store-failed' }
+  const { rows, epoch } = found
+  const missing = rows.flatMap((row, at) => (row === undefined ? [at] : []))
+  if (missing.length > 0) {
+    const filled = await fill(
+      tools,
+      flights,
+      lookup,
+      missing.map((at) => wanted[at] as Wanted),
+      epoch,
+      load,
+    )
+    if (filled === 'ambiguous') return { bypass: 'records-lost' }
+    missing.forEach((at, i) => {
+      rows[at] = filled[i] as RecordRow
+    })
+  }
+  return { rows: rows as RecordRow[] }
 }
 
 function name(lookup: Lookup, key: LookupKey): Wanted {
@@ -83,7 +117,11 @@ interface Found {
 }
 
 /** One read of the store for the whole lookup: each key's entry and stamp, and the table's epoch once. */
-async function lookUp({ store, voice }: ReadWith, lookup: Lookup, wanted: readonly Wanted[]): Promise<Found | undefined> {
+async function lookUp(
+  { store, voice }: ReadWith,
+  lookup: Lookup,
+  wanted: readonly Wanted[],
+): Promise<Found | undefined> {
   const keys: string[] = []
   for (const one of wanted) keys.push(one.entryKey, one.stampKey)
   keys.push(lookup.source.keys.epoch)
@@ -110,14 +148,16 @@ function validRow(entry: string | null, one: Wanted, epoch: string | null): Reco
 /** Answers the missing keys in order: joined flights where the stamps are the same, one query for all the others. */
 async function fill(
   tools: ReadWith,
-  flights: Map<string, Promise<string | null | undefined>>,
+  flights: Flights,
   lookup: Lookup,
   missing: readonly Wanted[],
   epochSeen: string | null,
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
   const epoch = await takeStamps(tools, lookup, missing, epochSeen)
-  const names = missing.map((one) => (epoch && isStamp(one.stamp) ? `${one.entryKey}\n${one.stamp}${epoch}` : undefined))
+  const names = missing.map((one) =>
+    epoch && isStamp(one.stamp) ? `${one.entryKey}\n${one.stamp}${epoch}` : undefined,
+  )
   // Joined only under the very same stamps: a flight begun before a write carries the stamps from before it.
   const joined = names.map((flight) => (flight === undefined ? undefined : flights.get(flight)))
   const own = missing.filter((_, at) => !joined[at])
@@ -195,7 +235,7 @@ async function takeStamps(
 /** Runs the query for all keys, stores what may be stored, and lets later readers of the same stamps share it. */
 async function lead(
   tools: ReadWith,
-  flights: Map<string, Promise<string | null | undefined>>,
+  flights: Flights,
   lookup: Lookup,
   own: readonly Wanted[],
   names: readonly (string | undefined)[],
@@ -207,7 +247,10 @@ async function lead(
   texts.catch(() => undefined)
   names.forEach((flight, at) => {
     if (flight === undefined) return
-    flights.set(flight, texts.then((all) => all[at]))
+    flights.set(
+      flight,
+      texts.then((all) => all[at]),
+    )
     flights.get(flight)?.catch(() => undefined)
   })
   try {

@@ -46,7 +46,10 @@ export function recordSource(
     slots,
     columns: slots.flatMap((slot, column) => (slot >= 0 ? [column] : [])),
     kinds: names.map((name) => relation.columns.get(name)?.token ?? 'none'),
-    schemeColumns: new Map(schemes.map((scheme) => [scheme.name, scheme.columns.map((column) => names.indexOf(column))])),
+    byColumn: names.map((name) => schemes.find(({ columns }) => columns.length === 1 && columns[0] === name)),
+    schemeColumns: new Map(
+      schemes.map((scheme) => [scheme.name, scheme.columns.map((column) => names.indexOf(column))]),
+    ),
     prefixes: new Map(schemes.map((scheme) => [scheme.name, keys.entryPrefix(digest(fingerprint + scheme.name))])),
     fingerprint,
   }
@@ -67,7 +70,8 @@ function recordSlots(names: readonly string[], { sensitive, record }: TableSetti
 /** The key schemes that the catalog proves and whose equality we reproduce (DESIGN 3.1); the primary key first. */
 export function schemesOf(relation: RelationFacts, keys: TableKeys): Scheme[] {
   const tokens = new Map<string, TokenKind>([...relation.columns.values()].map((column) => [column.name, column.token]))
-  const usable = (columns: readonly string[]): boolean => columns.every((name) => (tokens.get(name) ?? 'none') !== 'none')
+  const usable = (columns: readonly string[]): boolean =>
+    columns.every((name) => (tokens.get(name) ?? 'none') !== 'none')
   const schemes: Scheme[] = []
   const { primaryKey } = relation
   if (primaryKey && usable(primaryKey)) schemes.push(keys.scheme('primary', primaryKey, tokens))

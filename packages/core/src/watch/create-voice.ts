@@ -81,9 +81,15 @@ export class CountingVoice implements Voice {
   }
 
   hit(table: string, kind: ReadKind, negative: boolean): void {
-    for (const counts of [this.#all, this.#kinds[kind], this.#of(table)]) {
-      counts.hits++
-      if (negative) counts.negativeHits++
+    const ofKind = this.#kinds[kind]
+    const ofTable = this.#of(table)
+    this.#all.hits++
+    ofKind.hits++
+    ofTable.hits++
+    if (negative) {
+      this.#all.negativeHits++
+      ofKind.negativeHits++
+      ofTable.negativeHits++
     }
     if (this.#listeners.size > 0) this.#tell({ type: 'hit', table, kind })
   }

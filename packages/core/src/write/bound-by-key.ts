@@ -5,7 +5,11 @@ import type { RelationFacts } from '../model/facts.ts'
  * How many rows a condition leaves at most, because it fixes a whole primary or unique key; undefined when none is fixed.
  * Only conjuncts count: a condition narrows, whatever else stands beside it.
  */
-export function boundByKey(condition: Condition, names: readonly string[], relation: RelationFacts): number | undefined {
+export function boundByKey(
+  condition: Condition,
+  names: readonly string[],
+  relation: RelationFacts,
+): number | undefined {
   const keys = [...(relation.primaryKey ? [relation.primaryKey] : []), ...relation.uniqueKeys]
   const terms = conjuncts(condition)
   const bounds = keys.flatMap((key) => boundOf(key, terms, names) ?? [])

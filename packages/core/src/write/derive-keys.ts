@@ -1,7 +1,7 @@
-import { stampKey } from '../model/keys.ts'
 import type { RelationFacts, TokenKind } from '../model/facts.ts'
-import type { RowImages, TouchedRows, WritePlan } from '../model/write.ts'
+import { stampKey } from '../model/keys.ts'
 import { tokenOfText } from '../model/tokens.ts'
+import type { RowImages, TouchedRows, WritePlan } from '../model/write.ts'
 import type { EpochReason } from '../ports/events.ts'
 
 /** Most keys that one write removes one by one; more, and the table's epoch falls (DESIGN 3.4). */

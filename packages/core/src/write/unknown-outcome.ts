@@ -84,7 +84,14 @@ const sleep = (clock: Clock, ms: number): Promise<void> =>
     clock.setTimer(resolve, ms)
   })
 
-const writing = ['RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock']
+const writing = [
+  'RowExclusiveLock',
+  'ShareUpdateExclusiveLock',
+  'ShareLock',
+  'ShareRowExclusiveLock',
+  'ExclusiveLock',
+  'AccessExclusiveLock',
+]
 const quoted = (texts: readonly string[]): string => texts.map((text) => `'${text.replaceAll("'", "''")}'`).join(', ')
 
 async function writersOf(tools: OutcomeWith, tables: readonly { oid: number }[]): Promise<string[]> {

@@ -91,7 +91,8 @@ export class WriteThrough implements WritePath {
     if (!facts || !relation) return untold
     this.#noteKeyUpdate(relation, statement.changed)
     const reached = this.#reach(facts, relation, reachOp(statement), statement.changed)
-    if (!this.#with.cached(relation)) return reached.reached.length > 0 || reached.everything ? { ...untouchedPlan, ...reached, relation } : undefined
+    if (!this.#with.cached(relation))
+      return reached.reached.length > 0 || reached.everything ? { ...untouchedPlan, ...reached, relation } : undefined
     const plan = planWrite(questionOf(statement, relation), {
       serverVersion: facts.serverVersion,
       schemes: this.#with.schemes(relation, facts),
@@ -242,15 +243,23 @@ export class WriteThrough implements WritePath {
   }
 
   #keysOfKey(facts: CatalogFacts, relation: RelationFacts, row: Readonly<Record<string, unknown>>): string[] {
-    const schemes = this.#with.schemes(relation, facts).filter(({ columns }) => columns.every((column) => column in row))
+    const schemes = this.#with
+      .schemes(relation, facts)
+      .filter(({ columns }) => columns.every((column) => column in row))
     if (schemes.length === 0) {
       const known = this.#with.schemes(relation, facts).map(({ columns }) => `(${columns.join(', ')})`)
-      throw new AsideError('ASIDE_BAD_KEY', `${relation.name} has no key of these columns. Its keys: ${known.join(' ')}.`)
+      throw new AsideError(
+        'ASIDE_BAD_KEY',
+        `${relation.name} has no key of these columns. Its keys: ${known.join(' ')}.`,
+      )
     }
     return schemes.map((scheme) => {
       const tokens = scheme.columns.map((column, at) => tokenOf(scheme.tokens[at] ?? 'none', row[column]))
       if (tokens.every((token) => token !== undefined)) return stampKey(scheme, tokens)
-      throw new AsideError('ASIDE_BAD_KEY', `A value of this key of ${relation.name} is not one that rows are cached by.`)
+      throw new AsideError(
+        'ASIDE_BAD_KEY',
+        `A value of this key of ${relation.name} is not one that rows are cached by.`,
+      )
     })
   }
 
