@@ -19,7 +19,7 @@ import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
 import { currentScope, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
-import { changedColumns, isPlain, userStatement, type WriteForms, writeForm } from './write-forms.ts'
+import { changedColumns, imageNames, isPlain, userStatement, type WriteForms, writeForm } from './write-forms.ts'
 
 type WriteOrigin = Extract<Origin, { parts: unknown }>
 
@@ -124,7 +124,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     }
     const { result, touched } = plan ? this.#split(raw, plan) : { result: raw, touched: this.#counted(raw) }
     if (intent) await write.done(intent, touched, scope)
-    await this.#reportBeyond(plan?.limit === undefined ? compiled.query.sql : this.getQuery().sql, scope)
+    await reportBeyond(this.#call.context, this.#textToJudge(compiled), scope)
     return result
   }
 
@@ -158,9 +158,13 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     return { result: restoreNative(kind, raw, tag), touched: touchedBy(plan, rows, count) }
   }
 
-  /** Data-modifying CTEs and functions beside the statement write tables of their own; the bounded form is one itself. */
-  async #reportBeyond(text: string, scope: Scope | undefined): Promise<void> {
-    await reportBeyond(this.#call.context, text, scope)
+  /**
+   * The text by which functions and data-modifying CTEs beside the statement are found: the one that ran, without what
+   * only we put there. The bounded form is a data-modifying CTE itself, so there the user's own text is compiled.
+   */
+  #textToJudge({ plan, query }: Compiled): string {
+    if (plan?.limit !== undefined) return this.getQuery().sql
+    return plan?.form === 'old-new' ? query.sql.replace(imageNames, '') : query.sql
   }
 
   override async all(placeholders?: Record<string, unknown>): Promise<unknown> {

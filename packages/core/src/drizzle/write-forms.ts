@@ -22,13 +22,15 @@ export interface WriteForms {
 const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 const join = (texts: readonly string[]): string => texts.join(', ')
 
+/** Names for the old and the new row that no table or column of the user's can take. */
+export const imageNames = `with (old as "__o", new as "__n") `
+
 /** The statement in the form that a plan asks for. */
 export function writeForm(forms: WriteForms, plan: WritePlan): SQL {
   if (plan.form === 'none') return userStatement(forms)
   const hidden = hiddenColumns(forms, plan)
   const core = plan.form === 'locked' ? lockedCore(forms, plan) : forms.parts.core
-  const names =
-    plan.form === 'old-new' && isPlain(forms.fields) ? sql.raw(`with (old as "__o", new as "__n") `) : undefined
+  const names = plan.form === 'old-new' && isPlain(forms.fields) ? sql.raw(imageNames) : undefined
   const lists = [userSelection(forms), sql.raw(hidden)].filter((list) => list !== undefined)
   const returning = sql` returning ${names}${sql.join(lists, sql.raw(', '))}`
   const ctes = [userCtes(forms), plan.form === 'locked' ? lockedRows(forms, plan) : undefined]
