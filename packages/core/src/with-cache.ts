@@ -4,6 +4,7 @@ import { createHandle } from './drizzle/aside-handle.ts'
 import { type ClientState, claimClient, clientState } from './drizzle/client-state.ts'
 import type { Explanation } from './drizzle/explain-statement.ts'
 import { checkDrizzle, type Database } from './drizzle/internals.ts'
+import type { SessionEffect } from './drizzle/prepared-raw.ts'
 import { outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
 import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
 import { wrapDatabase } from './drizzle/wrap-database.ts'
@@ -342,7 +343,10 @@ class Engine {
   }
 
   #settings(relation: RelationFacts): TableSettings | undefined {
-    if (this.#listed === 'all') return (this.#allSettings ??= settingsOf({}, this.#options, undefined))
+    if (this.#listed === 'all') {
+      this.#allSettings ??= settingsOf({}, this.#options, undefined)
+      return this.#allSettings
+    }
     const entry = this.#entry(relation)
     return entry?.cached ? entry.settings : undefined
   }
@@ -475,12 +479,15 @@ class Engine {
     return this.#pending() ? 'pending-delivery' : undefined
   }
 
-  #effectOf(text: string): 'none' | 'session' | 'begin' | 'commit' | 'rollback' {
+  #effectOf(text: string): SessionEffect {
     const facts = this.#facts()
     const verdict = facts ? this.#verdicts(text, facts) : classifySql(text, undefined)
     if (verdict.kind === 'session') return this.#tellSession(verdict.local, text)
     if (verdict.kind === 'read') return verdict.session ? this.#tellSession(false, text) : 'none'
-    return verdict.kind === 'begin' || verdict.kind === 'commit' || verdict.kind === 'rollback' ? verdict.kind : 'none'
+    if (verdict.kind === 'begin') return 'begin'
+    if (verdict.kind === 'commit' || verdict.kind === 'rollback') return verdict.chain ? 'chain' : verdict.kind
+    const after = verdict.kind === 'write' ? verdict.after : undefined
+    return after ? (after === 'begun' ? 'script-begun' : 'script-ended') : 'none'
   }
 
   #tellSession(local: boolean, statement: string): 'none' | 'session' {

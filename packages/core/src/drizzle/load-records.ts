@@ -32,7 +32,10 @@ const texts = new WeakMap<RecordSource, Map<string, string>>()
 
 function textFor(shape: TableShape, source: RecordSource, scheme: Scheme, count: number): string {
   let known = texts.get(source)
-  if (!known) texts.set(source, (known = new Map()))
+  if (!known) {
+    known = new Map()
+    texts.set(source, known)
+  }
   const name = `${scheme.name}${count}`
   let text = known.get(name)
   if (text === undefined) {

@@ -3,7 +3,17 @@ import type { PreparedQuery, Query } from './internals.ts'
 import { currentScope, type StatementContext } from './statement-context.ts'
 
 /** What a text does to its session; `map/` decides, the Drizzle wing acts. */
-export type SessionEffect = 'none' | 'session' | 'begin' | 'commit' | 'rollback'
+export type SessionEffect =
+  | 'none'
+  | 'session'
+  | 'begin'
+  | 'commit'
+  | 'rollback'
+  /** COMMIT or ROLLBACK AND CHAIN: the next transaction is open at once. */
+  | 'chain'
+  /** Several statements in one text, after which a transaction is open, or none is. */
+  | 'script-begun'
+  | 'script-ended'
 
 export interface RawCall {
   readonly context: StatementContext
@@ -47,7 +57,7 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
       await this.#after(effect)
       return result
     } catch (error) {
-      if (effect === 'commit') await this.#uncertain(error)
+      if (effect === 'commit' || effect === 'chain') await this.#uncertain(error)
       else if (!scope) await context.write.failed(undefined, error, scope)
       throw error
     }
@@ -60,9 +70,11 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
     // Surely only a read: nothing to note, in a transaction or outside.
     if (effect === 'none' && write.isQuiet(query.sql)) return
     if (context.scope) return write.ran(query.sql, context.scope, call.writes)
-    if (effect === 'begin') client.rawTransaction ??= write.newScope()
-    else if (effect === 'commit' || effect === 'rollback') await this.#end(effect)
-    else await this.#ran()
+    if (effect === 'commit' || effect === 'chain' || effect === 'script-ended') await this.#end(true)
+    else if (effect === 'rollback') await this.#end(false)
+    if (effect === 'none' || effect === 'session' || effect.startsWith('script')) await this.#ran()
+    if (effect === 'begin' || effect === 'chain' || effect === 'script-begun')
+      client.rawTransaction ??= write.newScope()
   }
 
   /** Within a raw transaction a pool may have used another connection: known now, and again at its end. */
@@ -75,11 +87,11 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
     }
   }
 
-  async #end(effect: 'commit' | 'rollback'): Promise<void> {
+  async #end(committed: boolean): Promise<void> {
     const { client, write } = this.#call.context
     const scope = client.rawTransaction
     client.rawTransaction = undefined
-    if (scope && effect === 'commit') await write.committed(scope)
+    if (scope && committed) await write.committed(scope)
   }
 
   async #uncertain(error: unknown): Promise<void> {

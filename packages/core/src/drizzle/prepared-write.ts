@@ -19,7 +19,7 @@ import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
 import { currentScope, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
-import { changedColumns, imageNames, isPlain, userStatement, type WriteForms, writeForm } from './write-forms.ts'
+import { changedColumns, isPlain, userStatement, type WriteForms, withoutHidden, writeForm } from './write-forms.ts'
 
 type WriteOrigin = Extract<Origin, { parts: unknown }>
 
@@ -164,7 +164,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
    */
   #textToJudge({ plan, query }: Compiled): string {
     if (plan?.limit !== undefined) return this.getQuery().sql
-    return plan?.form === 'old-new' ? query.sql.replace(imageNames, '') : query.sql
+    return plan ? withoutHidden(query.sql, this.#forms, plan) : query.sql
   }
 
   override async all(placeholders?: Record<string, unknown>): Promise<unknown> {

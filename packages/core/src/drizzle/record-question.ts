@@ -9,7 +9,6 @@ import {
   type RelationalConfig,
   type RelationalOptions,
   type SelectConfig,
-  SQL,
   Table,
   textOf,
 } from './internals.ts'

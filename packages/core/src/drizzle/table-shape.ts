@@ -69,8 +69,14 @@ const renamed = new WeakMap<TableShape, Map<string, TableShape>>()
 export function alsoCalled(shape: TableShape, otherAlias: string): TableShape {
   if (otherAlias === shape.alias) return shape
   let names = renamed.get(shape)
-  if (!names) renamed.set(shape, (names = new Map()))
+  if (!names) {
+    names = new Map()
+    renamed.set(shape, names)
+  }
   let other = names.get(otherAlias)
-  if (!other) names.set(otherAlias, (other = { ...shape, otherAlias }))
+  if (!other) {
+    other = { ...shape, otherAlias }
+    names.set(otherAlias, other)
+  }
   return other
 }

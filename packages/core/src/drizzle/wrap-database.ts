@@ -76,7 +76,7 @@ function wrapHandle(real: Database, dialect: Dialect, session: WrapSession, tool
   const own = db as unknown as Record<string, unknown>
   for (const [key, value] of Object.entries(real)) if (!(key in own) || key === '$cache') own[key] = value
   db._ = { ...real._, session: session.wrapped }
-  if ('schema' in real) own['schema'] = (real as Transaction).schema
+  if ('schema' in real) own.schema = (real as Transaction).schema
   lazily(db, 'query', () => relationalBuilders(real, Wrapped, dialect, session.wrapped))
   lazily(db, '$aside', () => tools.handle(session, () => db))
   return db

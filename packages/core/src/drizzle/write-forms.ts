@@ -23,7 +23,7 @@ const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 const join = (texts: readonly string[]): string => texts.join(', ')
 
 /** Names for the old and the new row that no table or column of the user's can take. */
-export const imageNames = `with (old as "__o", new as "__n") `
+const imageNames = `with (old as "__o", new as "__n") `
 
 /** The statement in the form that a plan asks for. */
 export function writeForm(forms: WriteForms, plan: WritePlan): SQL {
@@ -40,6 +40,13 @@ export function writeForm(forms: WriteForms, plan: WritePlan): SQL {
   const columns = join(Array.from({ length: width }, (_, at) => `"__h${at}"`))
   const tail = `select ${columns}, (select count(*) from "__aside")::text from "__aside" limit ${plan.limit}`
   return sql`${withList([...ctes, bounded])}${sql.raw(tail)}`
+}
+
+/** A compiled form's text without what only we added to its RETURNING. */
+export function withoutHidden(text: string, forms: WriteForms, plan: WritePlan): string {
+  const visible = text.slice(0, -hiddenColumns(forms, plan).length)
+  const end = visible.endsWith(', ') ? visible.length - 2 : visible.lastIndexOf(' returning ')
+  return visible.slice(0, end).replace(imageNames, '')
 }
 
 /** The statement as the user wrote it. */

@@ -1,5 +1,5 @@
 import type { Condition } from './condition.ts'
-import type { RelationFacts, RelationId } from './facts.ts'
+import type { RelationFacts } from './facts.ts'
 import type { Scheme } from './keys.ts'
 import type { EpochReason } from './reasons.ts'
 

@@ -276,7 +276,10 @@ function keep(
   own.forEach((one, at) => {
     const text = texts[at]
     const refusal = refuseFill(tools, one, text, source.settings.maxBytes)
-    if (refusal) return tools.voice.fillRefused(source.label, refusal)
+    if (refusal) {
+      tools.voice.fillRefused(source.label, refusal)
+      return
+    }
     const entry = formatEntry(one.head, one.stamp as string, epoch, text as string | null)
     const ttl = timeToLive(tools, lookup, text === null)
     tools.store.write(one.entryKey, entry, ttl, [one.stampKey, source.keys.epoch], tools.stampTtlMs)

@@ -76,7 +76,10 @@ export class CountingVoice implements Voice {
 
   #of(table: string): ReadCounts {
     let counts = this.#tables.get(table)
-    if (!counts) this.#tables.set(table, (counts = noReads()))
+    if (!counts) {
+      counts = noReads()
+      this.#tables.set(table, counts)
+    }
     return counts
   }
 

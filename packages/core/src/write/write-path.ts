@@ -270,8 +270,8 @@ export class WriteThrough implements WritePath {
   /** Exact where the rows give every column of every scheme; else the whole table, and what it reaches. */
   #addWritten(changes: Changes, facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows | undefined): void {
     const keys = rows && this.#keysOfRows(facts, relation, rows)
-    if (!keys) return this.#addWhole(changes, facts, relation, 'by-hand')
-    changes.addKeys(relation.id, keys)
+    if (keys) changes.addKeys(relation.id, keys)
+    else this.#addWhole(changes, facts, relation, 'by-hand')
   }
 
   #keysOfRows(facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows): string[] | undefined {
@@ -354,8 +354,9 @@ export class WriteThrough implements WritePath {
     const verdict = this.#with.classify(text, facts)
     if (verdict.kind !== 'write') return
     if (verdict.ddl) this.#with.expireFacts('ddl')
-    if (verdict.tables === 'unknown') return resolved.addEverything('raw-sql')
-    for (const { schema, name } of verdict.tables) {
+    const tables = verdict.tables === 'unknown' ? [] : verdict.tables
+    if (tables.length === 0) resolved.addEverything('raw-sql')
+    for (const { schema, name } of tables) {
       const relation = findRelation(facts, schema, name)
       if (relation) this.#addWhole(resolved, facts, relation, 'raw-sql')
       else resolved.addEverything('raw-sql')
