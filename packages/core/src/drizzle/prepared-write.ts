@@ -2,6 +2,7 @@ import { PgPreparedQuery } from 'drizzle-orm/pg-core'
 import type { RowImages, TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
 import type { Scope, WriteIntent } from '../ports/paths.ts'
 import {
+  aliasOf,
   type Column,
   chunksOf,
   type Field,
@@ -12,6 +13,7 @@ import {
   type Query,
   retellError,
   SQL,
+  Table,
   textOf,
 } from './internals.ts'
 import type { Origin } from './lazy-sql.ts'
@@ -204,7 +206,7 @@ function formsOf({ context, origin, fields, native }: WriteCall): WriteForms {
 }
 
 function statementOf({ origin, native }: WriteCall, { shape, config, fields }: WriteForms): WriteStatement {
-  const taken = shape.alias.toLowerCase() === 'old' || shape.alias.toLowerCase() === 'new'
+  const taken = [shape.alias, ...otherNames(config)].some((name) => name === undefined || /^(old|new)$/i.test(name))
   return {
     op: origin.kind,
     from: config.from !== undefined || (config.joins?.length ?? 0) > 0,
@@ -216,6 +218,12 @@ function statementOf({ origin, native }: WriteCall, { shape, config, fields }: W
     values: origin.kind === 'insert' && !config.select ? (config.values as unknown[]).length : undefined,
     ...changesOf(origin, shape),
   }
+}
+
+/** How an UPDATE calls the relations beside its target; undefined for one whose name is not plain to see. */
+function otherNames({ from, joins }: WriteForms['config']): (string | undefined)[] {
+  const joined = (joins ?? []).map((join) => (join as { alias?: string }).alias)
+  return from === undefined ? joined : [is(from, Table) ? aliasOf(from) : undefined, ...joined]
 }
 
 function changesOf({ kind, config }: WriteOrigin, shape: TableShape): Pick<WriteStatement, 'changed' | 'conflict'> {
