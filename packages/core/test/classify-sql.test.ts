@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../../../test/harness/databases.ts'
-import { classifySql, verdictCache, writesBeyond } from '../src/map/classify-sql.ts'
+import { beyondCache, classifySql, verdictCache, writesBeyond } from '../src/map/classify-sql.ts'
 import type { CatalogFacts } from '../src/model/facts.ts'
 import {
   harmless,
@@ -184,6 +184,14 @@ describe('the memory of verdicts', () => {
     const later = factsOf({ version: 2, quietFunctions: new Set(['x']) })
     expect(classify('select x()', later).kind).toBe('read')
     expect(classify('select x()', undefined).kind).toBe('write')
+  })
+
+  test('does the same for writes', () => {
+    const beyond = beyondCache()
+    const text = 'update posts set views = x()'
+    expect([beyond(text, facts), beyond(text, facts)]).toEqual([true, true])
+    expect(beyond(text, factsOf({ version: 2, quietFunctions: new Set(['x']) }))).toBe(false)
+    expect(beyond(text, undefined)).toBe(true)
   })
 
   test('forgets the oldest text when it is full', () => {

@@ -64,17 +64,24 @@ const longestText = 16_384
  * `classifySql` with a memory of `max` texts, the oldest forgotten first; a new version of the facts is a new question.
  * One cache serves one catalog: versions of two databases say nothing about each other.
  */
-export function verdictCache(max = 2000): (text: string, facts: CatalogFacts | undefined) => SqlVerdict {
-  const known = new Map<string, { readonly version: number | undefined; readonly verdict: SqlVerdict }>()
+export const verdictCache = (max = 2000): Ask<SqlVerdict> => remembering(classifySql, max)
+
+/** `writesBeyond` with such a memory: the same statement comes again with each write of its kind. */
+export const beyondCache = (max = 2000): Ask<boolean> => remembering(writesBeyond, max)
+
+type Ask<T> = (text: string, facts: CatalogFacts | undefined) => T
+
+function remembering<T>(ask: Ask<T>, max: number): Ask<T> {
+  const known = new Map<string, { readonly version: number | undefined; readonly answer: T }>()
   return (text, facts) => {
     const before = known.get(text)
-    if (before && before.version === facts?.version) return before.verdict
-    const verdict = classifySql(text, facts)
-    if (text.length > longestText) return verdict
+    if (before && before.version === facts?.version) return before.answer
+    const answer = ask(text, facts)
+    if (text.length > longestText) return answer
     known.delete(text)
     if (known.size >= max) known.delete(known.keys().next().value as string)
-    known.set(text, { version: facts?.version, verdict })
-    return verdict
+    known.set(text, { version: facts?.version, answer })
+    return answer
   }
 }
 
