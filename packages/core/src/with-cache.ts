@@ -1,7 +1,7 @@
 import type { Table } from 'drizzle-orm'
 import { type Catalog, openCatalog } from './catalog/open-catalog.ts'
 import { createHandle } from './drizzle/aside-handle.ts'
-import { type ClientState, claimClient, clientState } from './drizzle/client-state.ts'
+import { type ClientState, claimClient, clientState, releaseClient } from './drizzle/client-state.ts'
 import type { Explanation } from './drizzle/explain-statement.ts'
 import { checkDrizzle, type Database } from './drizzle/internals.ts'
 import type { SessionEffect } from './drizzle/prepared-raw.ts'
@@ -9,7 +9,7 @@ import { outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
 import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
 import { wrapDatabase } from './drizzle/wrap-database.ts'
 import { AsideError } from './errors.ts'
-import { classifySql, verdictCache, writesBeyond } from './map/classify-sql.ts'
+import { beyondCache, classifySql, verdictCache } from './map/classify-sql.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
@@ -188,10 +188,12 @@ class Engine {
   readonly #read: RecordReadPath
   readonly #peekWith: { store: GuardedStore }
   readonly #verdicts = verdictCache()
+  readonly #beyond = beyondCache()
   readonly #deferred = new Changes()
   /** Deferred changes that are being made known now. */
   #settling = 0
   readonly #idle: boolean
+  readonly #release: () => void
   #identity: PayloadIdentity | undefined
   #reads: 'on' | 'off' = 'on'
   #closed = false
@@ -203,6 +205,7 @@ class Engine {
     if (options.on) this.#voice.listen(options.on)
     this.#store = options.store ?? defaultStore(options.namespace, this.#clock)
     refuseOtherStore(real, this.#store)
+    this.#release = () => releaseClient(real.session)
     this.#idle = options.entries !== 'all' && options.entries.every(({ cached }) => !cached)
     this.#shared = shareStore(this.#store, options, this.#clock)
     this.#shared.voices.add(this.#emit)
@@ -412,7 +415,7 @@ class Engine {
       expireFacts: (reason) => this.#catalog.expire(reason),
       reach: (facts, table, op, changed) => this.#reach(facts)(table, op, changed),
       classify: (text, facts) => (facts ? this.#verdicts(text, facts) : classifySql(text, facts)),
-      writesBeyond: (text, facts) => this.#writesBeyond(text, facts),
+      writesBeyond: this.#beyond,
       cached: (relation) => this.#isCached(relation),
       cachedRelations: (facts) => this.#cachedRelations(facts),
       schemes: (relation, facts) => this.#schemes(relation, facts),
@@ -422,21 +425,6 @@ class Engine {
       defer: (changes) => this.#deferred.absorb(changes),
       unknown: this.#unknown,
     })
-  }
-
-  readonly #beyond = new Map<string, boolean>()
-  #beyondVersion = 0
-
-  /** Statements of builders come again and again; each text is read once per reading of the catalog. */
-  #writesBeyond(text: string, facts: CatalogFacts): boolean {
-    if (this.#beyondVersion !== facts.version || this.#beyond.size >= MOST_TEXTS) this.#beyond.clear()
-    this.#beyondVersion = facts.version
-    let beyond = this.#beyond.get(text)
-    if (beyond === undefined) {
-      beyond = writesBeyond(text, facts)
-      if (text.length <= LONGEST_TEXT) this.#beyond.set(text, beyond)
-    }
-    return beyond
   }
 
   #createRead(): RecordReadPath {
@@ -557,6 +545,7 @@ class Engine {
     this.#unknown.close()
     this.#shared.users--
     this.#shared.voices.delete(this.#emit)
+    this.#release()
     if (this.#shared.users > 0) return
     for (const delivery of this.#shared.deliveries.values()) await delivery.close()
     sharedStores.delete(this.#store)
@@ -572,12 +561,6 @@ function refuseOtherStore(real: Database, store: Store): void {
 }
 
 const DEFAULT_TTL_MS = 300_000
-
-/** Most statement texts whose reading is remembered. */
-const MOST_TEXTS = 2000
-
-/** Longer ones carry their data in them and do not come back. */
-const LONGEST_TEXT = 16_384
 
 function listTables(options: ResolvedOptions, shapeOf: (table: object) => TableShape): readonly Listed[] | 'all' {
   if (options.entries === 'all') return 'all'

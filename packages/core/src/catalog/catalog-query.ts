@@ -72,12 +72,12 @@ label as (
 col as (
   select a.attrelid, json_agg(json_build_array(a.attnum, a.attname, format_type(a.atttypid, a.atttypmod),
       case
-        when a.atttypid in (20, 21, 23, 26) then 'int'
+        when a.atttypid in (20, 21, 23) then 'int'
         when a.atttypid = 2950 then 'uuid'
         when a.atttypid = 16 then 'bool'
         when a.atttypid = 1082 then 'date'
         when t.typtype = 'e' then 'enum'
-        when a.atttypid in (25, 1043) and o.collisdeterministic then 'text'
+        when a.atttypid in (25, 1043) and o.collisdeterministic and pg_catalog.current_setting('server_encoding') = 'UTF8' then 'text'
         else 'none'
       end,
       a.attnotnull, a.attgenerated <> '', coalesce(md5(d.adbin::text), label.mark)) order by a.attnum) as list

@@ -4,7 +4,7 @@ import type { NamedTable, WrittenRows } from '../ports/paths.ts'
 import { encodeFor } from './encode-row.ts'
 import { type Explanation, explainStatement } from './explain-statement.ts'
 import type { Database } from './internals.ts'
-import { type CallOptions, currentScope, type StatementContext } from './statement-context.ts'
+import { type CallOptions, currentScope, destinations, type StatementContext } from './statement-context.ts'
 import { contextOf, rewrap, type WrappedSession } from './wrap-database.ts'
 
 /** The engine's verbs that are not about one statement. */
@@ -35,14 +35,17 @@ export function createHandle<Stats, Health>(
 ) {
   const context = contextOf(session)
   const named = (table: object): NamedTable => context.shape(table)
+  const wrote = async (table: object, rows: WrittenRows | undefined): Promise<void> => {
+    for (const to of destinations(context, currentScope(context))) await context.write.wrote(named(table), to, rows)
+  }
   return {
     with: (options: HandleOptions) =>
       rewrap(database(), session, callOptions(options, session.tools.call, named, verbs)),
     explain: (query: unknown): Promise<Explanation> => explainStatement(query, context, verbs),
     wrote: (table: object, rows?: { old?: object; new?: object }) =>
-      context.write.wrote(named(table), currentScope(context), rows && encodeRows(context, table, rows)),
+      wrote(table, rows && encodeRows(context, table, rows)),
     invalidate: (table: object, key?: unknown) => {
-      if (key === undefined) return context.write.wrote(named(table), currentScope(context), undefined)
+      if (key === undefined) return wrote(table, undefined)
       return verbs.invalidateKeys(named(table), keyRow(context, table, key))
     },
     flush: () => verbs.flush(),

@@ -11,6 +11,10 @@ export interface ClientState {
   sessionChanged: boolean
   /** A transaction that was begun by raw SQL outside `transaction()`, until its end. */
   rawTransaction: Scope | undefined
+  /** True when every statement runs on one and the same connection. */
+  readonly single: boolean
+  /** How many transactions have begun that the outer db took part in: a read notices that it fell into one. */
+  begun: number
   /** Open transactions of a client that is one single connection, outermost first: its outer db takes part in them. */
   readonly open: Scope[]
   /** Tells embedded databases of one process apart. */
@@ -25,19 +29,28 @@ export function clientState(session: Session, kind: DriverKind): ClientState {
   let state = states.get(client)
   if (!state) {
     const instance = kind === 'pglite' ? `${process.pid}-${++instances}` : ''
-    state = { kind, sessionChanged: false, rawTransaction: undefined, open: [], instance }
+    const single = kind === 'pglite' || (kind === 'node-postgres' && !('totalCount' in client))
+    state = { kind, sessionChanged: false, rawTransaction: undefined, single, begun: 0, open: [], instance }
     states.set(client, state)
   }
   return state
 }
 
-const claims = new WeakMap<object, object>()
+const claims = new WeakMap<object, { readonly store: object; users: number }>()
 
 /** Notes which store a client is wrapped with; false when it is wrapped with another one already. */
 export function claimClient(session: Session, store: object): boolean {
   const client = session.client as object
-  const claimed = claims.get(client)
-  if (claimed) return claimed === store
-  claims.set(client, store)
+  const claimed = claims.get(client) ?? { store, users: 0 }
+  if (claimed.store !== store) return false
+  claimed.users++
+  claims.set(client, claimed)
   return true
+}
+
+/** A wrap was closed; when it was the last one, the client may be wrapped with another store. */
+export function releaseClient(session: Session): void {
+  const client = session.client as object
+  const claimed = claims.get(client)
+  if (claimed && --claimed.users === 0) claims.delete(client)
 }

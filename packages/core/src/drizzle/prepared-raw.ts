@@ -1,6 +1,7 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
+import type { Scope } from '../ports/paths.ts'
 import type { PreparedQuery, Query } from './internals.ts'
-import { currentScope, type StatementContext } from './statement-context.ts'
+import { currentScope, destinations, type StatementContext } from './statement-context.ts'
 
 /** What a text does to its session; `map/` decides, the Drizzle wing acts. */
 export type SessionEffect =
@@ -19,6 +20,8 @@ export interface RawCall {
   readonly context: StatementContext
   readonly plain: PreparedQuery
   readonly query: Query
+  /** A select builder made it: without facts its text may be judged later, so that no read waits for them. */
+  readonly built: boolean
   effectOf(text: string): SessionEffect
 }
 
@@ -58,47 +61,71 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
       return result
     } catch (error) {
       if (effect === 'commit' || effect === 'chain') await this.#uncertain(error)
-      else if (!scope) await context.write.failed(undefined, error, scope)
+      // A read that failed has written nothing, whatever became of its connection.
+      else if (!context.write.isQuiet(query.sql)) await this.#failed(error, scope)
       throw error
     }
   }
 
   async #after(effect: SessionEffect): Promise<void> {
     const { context, query } = this.#call
-    const { client, write, call } = context
+    const { client, write } = context
     if (effect === 'session') client.sessionChanged = true
     // Surely only a read: nothing to note, in a transaction or outside.
     if (effect === 'none' && write.isQuiet(query.sql)) return
-    if (context.scope) return write.ran(query.sql, context.scope, call.writes)
-    if (effect === 'commit' || effect === 'chain' || effect === 'script-ended') await this.#end(true)
+    if (context.scope) return this.#afterWithin(context.scope, effect)
+    if (this.#call.built && effect === 'none' && !write.facts()) return write.judgeLater(query.sql)
+    if (effect === 'commit' || effect === 'script-ended') await this.#end(true)
+    else if (effect === 'chain') await this.#chained()
     else if (effect === 'rollback') await this.#end(false)
     if (effect === 'none' || effect === 'session' || effect.startsWith('script')) await this.#ran()
-    if (effect === 'begin' || effect === 'chain' || effect === 'script-begun')
-      client.rawTransaction ??= write.newScope()
+    if (effect !== 'begin' && effect !== 'chain' && effect !== 'script-begun') return
+    client.rawTransaction ??= write.newScope()
+    client.begun++
   }
 
-  /** Within a raw transaction a pool may have used another connection: known now, and again at its end. */
+  /** `transaction()` ends its transaction itself; after one who ends it by hand, statements run on their own. */
+  async #afterWithin(scope: Scope, effect: SessionEffect): Promise<void> {
+    const { context, query } = this.#call
+    if (effect === 'commit' || effect === 'rollback' || effect === 'script-ended') scope.over = true
+    if (effect === 'begin' || effect === 'script-begun') scope.over = false
+    await context.write.ran(query.sql, scope, context.call.writes)
+    if (effect === 'commit' || effect === 'chain' || effect === 'script-ended') await context.write.committed(scope)
+  }
+
   async #ran(): Promise<void> {
     const { context, query } = this.#call
-    const scope = currentScope(context)
-    if (scope) await context.write.ran(query.sql, scope, context.call.writes)
-    if (!scope || scope === context.client.rawTransaction) {
-      await context.write.ran(query.sql, undefined, context.call.writes)
+    for (const to of destinations(context, currentScope(context))) {
+      await context.write.ran(query.sql, to, context.call.writes)
     }
+  }
+
+  async #failed(error: unknown, scope: Scope | undefined): Promise<void> {
+    const { context } = this.#call
+    for (const to of destinations(context, scope)) await context.write.failed(undefined, error, to)
+  }
+
+  /** The scope stays: a statement on its way belongs to the next transaction, and what was told is only told again. */
+  async #chained(): Promise<void> {
+    const { client, write } = this.#call.context
+    if (client.rawTransaction) await write.committed(client.rawTransaction)
   }
 
   async #end(committed: boolean): Promise<void> {
     const { client, write } = this.#call.context
     const scope = client.rawTransaction
     client.rawTransaction = undefined
+    if (scope) scope.over = true
     if (scope && committed) await write.committed(scope)
   }
 
   async #uncertain(error: unknown): Promise<void> {
-    const { client, write } = this.#call.context
-    const scope = client.rawTransaction
-    client.rawTransaction = undefined
-    if (scope) await write.uncertain(scope, error)
+    const { client, write, scope: own } = this.#call.context
+    const scope = own ?? client.rawTransaction
+    if (!own) client.rawTransaction = undefined
+    if (!scope) return
+    scope.over = true
+    await write.uncertain(scope, error)
   }
 
   override getQuery(): Query {

@@ -50,12 +50,17 @@ export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Que
     if (typeof plan === 'string') return this.runPlain(plan, placeholders, token)
     const { context, question } = this.read
     const { source, scheme } = plan.lookup
+    const { begun } = context.client
     let found: LookupAnswer
     try {
-      found = await context.read.read(plan.lookup, (missing) =>
-        loadRecords(context, question.shape, source, scheme, missing),
-      )
+      found = await context.read.read(plan.lookup, async (missing) => {
+        const rows = await loadRecords(context, question.shape, source, scheme, missing)
+        // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
+        if (context.client.begun !== begun) throw fellIntoTransaction
+        return rows
+      })
     } catch (error) {
+      if (error === fellIntoTransaction) return this.runPlain('in-transaction', placeholders, token)
       noteFailure(context, source, error)
       // The statement as written decides: it answers, or fails with the error that the user would have seen.
       return this.runPlain('load-failed', placeholders, token)
@@ -123,6 +128,8 @@ export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Que
     return true
   }
 }
+
+const fellIntoTransaction = Symbol('fell into a transaction')
 
 /** What Drizzle's own mapping does for a bare `select()`, without its bookkeeping for joins. */
 function mapWhole({ shape }: RecordQuestion, row: readonly unknown[]): Record<string, unknown> {

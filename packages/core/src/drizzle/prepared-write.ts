@@ -19,7 +19,7 @@ import {
 import type { Origin } from './lazy-sql.ts'
 import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
-import { currentScope, type StatementContext } from './statement-context.ts'
+import { currentScope, destinations, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 import { changedColumns, isPlain, userStatement, type WriteForms, withoutHidden, writeForm } from './write-forms.ts'
 
@@ -121,11 +121,11 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     try {
       raw = await prepared.execute(placeholders, token)
     } catch (error) {
-      await write.failed(intent, error, scope)
+      for (const to of destinations(this.#call.context, scope)) await write.failed(intent, error, to)
       throw plan ? retellError(error, this.getQuery()) : error
     }
     const { result, touched } = plan ? this.#split(raw, plan) : { result: raw, touched: this.#counted(raw) }
-    if (intent) await write.done(intent, touched, scope)
+    if (intent) for (const to of destinations(this.#call.context, scope)) await write.done(intent, touched, to)
     await reportBeyond(this.#call.context, this.#textToJudge(compiled), scope)
     return result
   }
@@ -270,8 +270,10 @@ function touchedBy(plan: WritePlan, rows: readonly unknown[][], count: number): 
 }
 
 /** After a statement that ran: what its data-modifying CTEs and unknown functions may have written. */
-async function reportBeyond({ write, call }: StatementContext, text: string, scope: Scope | undefined): Promise<void> {
-  if (write.facts() === undefined || write.writesBeyond(text)) await write.ran(text, scope, call.writes)
+async function reportBeyond(context: StatementContext, text: string, scope: Scope | undefined): Promise<void> {
+  const { write, call } = context
+  if (write.facts() !== undefined && !write.writesBeyond(text)) return
+  for (const to of destinations(context, scope)) await write.ran(text, to, call.writes)
 }
 
 /** What the write path would do with a statement, without running it. */

@@ -30,6 +30,14 @@ export function currentScope({ scope, client }: StatementContext): Scope | undef
   return scope ?? client.open.at(-1) ?? client.rawTransaction
 }
 
+/**
+ * Where the changes of a statement go. On a pool nobody knows whether a transaction that was begun by hand holds it: then
+ * they go to the transaction, and to everybody at once.
+ */
+export function destinations({ client }: StatementContext, scope: Scope | undefined): readonly (Scope | undefined)[] {
+  return scope !== undefined && scope === client.rawTransaction && !client.single ? [scope, undefined] : [scope]
+}
+
 /** Why a read of this session may not be served, whatever it asks for. */
 export function sessionGate(context: StatementContext, token: unknown): BypassReason | undefined {
   if (currentScope(context)) return 'in-transaction'

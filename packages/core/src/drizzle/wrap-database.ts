@@ -223,11 +223,13 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
     const plain = (): PreparedQuery =>
       session.prepareQuery(lazy?.compiled ?? query, fields, name, arrayMode, mapper, metadata, cacheConfig)
     if (write.idle) return plain()
+    const judged = (): PreparedQuery =>
+      prepareOther(context, tools, lazy?.compiled ?? query, plain(), origin !== undefined)
     if (origin && 'parts' in origin) return prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
-    const read = lazy && arrayMode ? recordRead(context, lazy, origin, fields, mapper, cacheConfig, plain) : undefined
+    const read = lazy && arrayMode ? recordRead(context, lazy, origin, fields, mapper, cacheConfig, judged) : undefined
     if (read && name !== undefined) void read.plain
     if (read) return read
-    return prepareOther(context, tools, lazy?.compiled ?? query, plain())
+    return judged()
   }
 }
 
@@ -296,8 +298,14 @@ function cacheOptions(config: unknown): { off: boolean; ttlMs: number | undefine
 }
 
 /** Statements without by-key meaning: selects that surely only read need no attention at all. */
-function prepareOther(context: StatementContext, tools: WrapWith, query: Query, plain: PreparedQuery): PreparedQuery {
-  return new PreparedRaw({ context, plain, query, effectOf: (text) => tools.effectOf(text) })
+function prepareOther(
+  context: StatementContext,
+  tools: WrapWith,
+  query: Query,
+  plain: PreparedQuery,
+  built: boolean,
+): PreparedQuery {
+  return new PreparedRaw({ context, plain, query, built, effectOf: tools.effectOf })
 }
 
 /** Runs a transaction on the real session with a wrapped handle; its changes become known when it has committed. */
@@ -317,14 +325,19 @@ async function runTransaction(
     const result = await real.transaction(async (tx) => {
       // One connection for everybody: the outer db is inside this transaction, too.
       shared = tx.session.client === real.client
-      if (shared) client.open.push(scope)
+      if (shared) {
+        client.open.push(scope)
+        client.begun++
+      }
       const value = await run(wrapTransaction(tx, dialect, realDialect, tools, scope))
       finished = true
       return value
     }, config)
+    scope.over = true
     await write.committed(scope)
     return result
   } catch (error) {
+    scope.over = true
     if (finished && !isOurs(error)) await write.uncertain(scope, error)
     throw error
   } finally {

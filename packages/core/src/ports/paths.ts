@@ -57,6 +57,8 @@ export interface Scope {
   child(): Scope
   /** Takes over what a released savepoint collected. */
   absorb(child: Scope): void
+  /** True once the transaction has ended: a statement that was still on its way to the connection ran on its own. */
+  over: boolean
 }
 
 /** The write path as the Drizzle wing uses it. */
@@ -74,6 +76,8 @@ export interface WritePath {
   done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void>
   /** After a statement of which only the text is known ran. `tables` is the user's word on what it writes. */
   ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void>
+  /** Remembers a text until the facts are known, without waiting for them; no hit is served meanwhile. */
+  judgeLater(text: string): void
   /** True when a text surely writes nothing. */
   isQuiet(text: string): boolean
   /** True when the text of a builder's statement may write more than its target. */

@@ -5,8 +5,15 @@
  */
 export function isDefiniteFailure(error: unknown): boolean {
   const state = sqlState(error)
-  if (state === undefined) return neverSent(error)
-  return !state.startsWith('08') && !state.startsWith('57P') && state !== '40003'
+  return state === undefined ? neverSent(error) : isDefiniteState(state) || state === CANNOT_CONNECT_NOW
+}
+
+/** A server that is starting or stopping says so before it takes any statement. */
+const CANNOT_CONNECT_NOW = '57P03'
+
+/** Whether an SQLSTATE says that the statement, or the transaction that a COMMIT was to end, has left no trace. */
+export function isDefiniteState(state: string | undefined): boolean {
+  return state !== undefined && !state.startsWith('08') && !state.startsWith('57P') && state !== '40003'
 }
 
 /** The SQLSTATE of a driver error, however deep Drizzle wrapped it. */
@@ -22,13 +29,32 @@ export function sqlState(error: unknown): string | undefined {
 // Five capital letters: not SQLSTATEs.
 const nodeCodes = new Set(['EPIPE', 'EBUSY', 'EPERM', 'EFBIG', 'EBADF', 'EAGAIN', 'EROFS', 'EXDEV', 'EFAULT', 'EINTR'])
 
+/** How postgres.js refuses a statement that it has not sent. */
+const postgresJsRefusals = new Set([
+  'CONNECT_TIMEOUT',
+  'CONNECTION_ENDED',
+  'UNDEFINED_VALUE',
+  'MAX_PARAMETERS_EXCEEDED',
+])
+
+/** The same for Drizzle, node-postgres (pool and client) and PGlite, whose errors have no code. */
+const refusals = [
+  'No value for placeholder',
+  'timeout exceeded when trying to connect',
+  'Connection terminated due to connection timeout',
+  'Cannot use a pool after calling end on the pool',
+  'Client was closed and is not queryable',
+  'Client has encountered a connection error and is not queryable',
+  'PGlite is closed',
+]
+
 /** Errors that happen before anything is sent: no connection could be had, or Drizzle refused the values. */
 function neverSent(error: unknown): boolean {
   for (let depth = 0, at = error; depth < 5 && typeof at === 'object' && at !== null; depth++) {
     const { code, syscall, cause, message } = at as Record<string, unknown>
     if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || syscall === 'connect') return true
-    if (code === 'CONNECT_TIMEOUT' || code === 'ASIDE_CLOSED') return true
-    if (typeof message === 'string' && message.startsWith('No value for placeholder')) return true
+    if (code === 'ASIDE_CLOSED' || (typeof code === 'string' && postgresJsRefusals.has(code))) return true
+    if (typeof message === 'string' && refusals.some((text) => message.startsWith(text))) return true
     at = cause
   }
   return false

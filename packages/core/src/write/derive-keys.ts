@@ -12,7 +12,7 @@ export type DerivedKeys = { readonly keys: readonly string[] } | { readonly epoc
 /** The stamps that a write's images kill: for each row and scheme the class it was in and the class it is in. */
 export function deriveKeys(plan: WritePlan, touched: TouchedRows, relation: RelationFacts): DerivedKeys {
   if (plan.form === 'none') {
-    return touched.count === 0 ? { keys: [] } : { epoch: plan.reason ?? 'no-images' }
+    return touched.count === 0 && !relation.rules ? { keys: [] } : { epoch: plan.reason ?? 'no-images' }
   }
   if (touched.unknownRows) return { epoch: 'no-images' }
   if (touched.count !== undefined && touched.count > touched.images.length) return { epoch: 'too-many-rows' }

@@ -5,6 +5,9 @@ import type { NamedTable, Scope } from '../ports/paths.ts'
 /** What one table loses: single stamps, or everything, with the reason. */
 export type TableChange = Set<string> | { readonly reason: EpochReason }
 
+/** Most texts that wait to be judged; more, and everything falls. */
+const MOST_TEXTS = 1000
+
 /**
  * What a write, or a transaction's writes so far, made stale. Whatever needs facts that are not there yet is kept as it
  * was said (a name, a text) and understood when it is made known.
@@ -14,6 +17,31 @@ export class Changes implements Scope {
   readonly named: { readonly table: NamedTable; readonly reason: EpochReason }[] = []
   readonly texts: string[] = []
   everything: EpochReason | undefined
+  readonly #parent: Changes | undefined
+  #over = false
+
+  constructor(parent?: Changes) {
+    this.#parent = parent
+  }
+
+  /** Held by the outermost scope: savepoints end with their transaction. */
+  get over(): boolean {
+    return false
+  }
+
+  set over(over: boolean) {
+    if (this.#parent) this.#parent.over = over
+    else this.#over = over
+  }
+
+  /** What this scope and those around it have collected. */
+  whole(): Changes {
+    if (!this.#parent) return this
+    const whole = new Changes()
+    whole.absorb(this.#parent.whole())
+    whole.absorb(this)
+    return whole
+  }
 
   get empty(): boolean {
     return this.tables.size === 0 && this.named.length === 0 && this.texts.length === 0 && !this.everything
@@ -31,19 +59,27 @@ export class Changes implements Scope {
   }
 
   addNamed(table: NamedTable, reason: EpochReason): void {
-    this.named.push({ table, reason })
+    const { schema, name } = table
+    if (this.everything || this.named.some((known) => known.table.schema === schema && known.table.name === name))
+      return
+    this.named.push({ table: { schema, name }, reason })
   }
 
   addText(text: string): void {
-    if (!this.texts.includes(text)) this.texts.push(text)
+    if (this.everything || this.texts.includes(text)) return
+    if (this.texts.length < MOST_TEXTS) this.texts.push(text)
+    else this.addEverything('overflow')
   }
 
   addEverything(reason: EpochReason): void {
     this.everything ??= reason
+    // What everything covers needs no name of its own.
+    this.texts.length = 0
+    this.named.length = 0
   }
 
   child(): Changes {
-    return new Changes()
+    return new Changes(this)
   }
 
   absorb(child: Changes): void {
@@ -51,7 +87,7 @@ export class Changes implements Scope {
       if (change instanceof Set) this.addKeys(table, [...change])
       else this.addTable(table, change.reason)
     }
-    this.named.push(...child.named)
+    for (const { table, reason } of child.named) this.addNamed(table, reason)
     for (const text of child.texts) this.addText(text)
     if (child.everything) this.addEverything(child.everything)
   }

@@ -24,6 +24,9 @@ export interface UnknownOutcomes {
 const FIRST_LOOK_MS = 20
 const LONGEST_PAUSE_MS = 1000
 
+/** Stands for all tables where the catalog is not known yet. */
+const EVERYTHING = '*'
+
 /**
  * The answer to a COMMIT or an autocommit write was lost (PROTOCOL 3.9): only the database knows when it is over. Until
  * then this process neither hits nor fills on the tables. Over = no transaction that held, or waited for, a lock for
@@ -38,19 +41,20 @@ export function createUnknownOutcomes(tools: OutcomeWith): UnknownOutcomes {
     else blocked.delete(table)
   }
   return {
-    blocks: (table) => blocked.has(table),
+    blocks: (table) => blocked.has(table) || blocked.has(EVERYTHING),
     get any() {
       return blocked.size > 0
     },
     async begin(changes, tables, error) {
       const ids = tables.map(({ id }) => id)
-      for (const id of ids) count(id, 1)
+      const held = ids.length > 0 ? ids : [EVERYTHING]
+      for (const id of held) count(id, 1)
       tools.voice.emit({ type: 'outcomeUnknown', tables: ids, error })
       await tools.publish(changes)
       void untilOver(tools, tables, () => closed).then(async (over) => {
         if (!over) return
         await tools.publish(changes)
-        for (const id of ids) count(id, -1)
+        for (const id of held) count(id, -1)
         tools.voice.emit({ type: 'outcomeKnown', tables: ids })
       })
     },
@@ -97,7 +101,9 @@ const quoted = (texts: readonly string[]): string => texts.map((text) => `'${tex
 async function writersOf(tools: OutcomeWith, tables: readonly { oid: number }[]): Promise<string[]> {
   const which = tables.length > 0 ? `and relation in (${tables.map(({ oid }) => Number(oid)).join(', ')})` : ''
   const rows = await tools.run(
-    `select distinct virtualtransaction::text from pg_catalog.pg_locks where locktype = 'relation' ${which} and mode in (${quoted(writing)})`,
+    // Databases made from one template have the same numbers for their tables.
+    `select distinct virtualtransaction::text from pg_catalog.pg_locks where locktype = 'relation' ${which} and mode in (${quoted(writing)})
+ and database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())`,
   )
   return rows.map(([transaction]) => String(transaction))
 }

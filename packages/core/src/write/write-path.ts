@@ -11,7 +11,7 @@ import type { EpochReason, InvalidateCause } from '../ports/events.ts'
 import type { NamedTable, Scope, WriteIntent, WritePath, WrittenRows } from '../ports/paths.ts'
 import type { Voice } from '../ports/voice.ts'
 import { boundByKey } from './bound-by-key.ts'
-import { isDefiniteFailure } from './classify-failure.ts'
+import { isDefiniteFailure, isDefiniteState, sqlState } from './classify-failure.ts'
 import { deriveKeys } from './derive-keys.ts'
 import { planWrite } from './plan-write.ts'
 import { Changes } from './scope.ts'
@@ -132,9 +132,13 @@ export class WriteThrough implements WritePath {
 
   async done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void> {
     const changes = this.#surely(() => this.#changesOf(intent, touched))
-    if (changes.empty) return
-    if (scope) return (scope as Changes).absorb(changes)
-    await this.publish(changes, 'write')
+    if (!changes.empty) await this.#tell(changes, scope, 'write')
+  }
+
+  /** Queued to the transaction; made known at once when there is none, or none any more. */
+  async #tell(changes: Changes, scope: Scope | undefined, cause: InvalidateCause): Promise<void> {
+    if (scope) (scope as Changes).absorb(changes)
+    if (!scope || scope.over) await this.publish(changes, cause)
   }
 
   /** A fault of ours after a write must neither fail the write nor lose its invalidation: then everything falls. */
@@ -152,7 +156,8 @@ export class WriteThrough implements WritePath {
   #changesOf(intent: WriteIntent, touched: TouchedRows): Changes {
     const changes = new Changes()
     const { relation, plan, reached, everything, always } = intent
-    const happened = touched.count !== 0 || touched.images.length > 0
+    // A rule may write in the statement's place, and the count is then not of the rows that changed.
+    const happened = touched.count !== 0 || touched.images.length > 0 || relation?.rules === true
     if (relation && this.#with.cached(relation) && happened) {
       const derived = deriveKeys(plan, touched, relation)
       if ('epoch' in derived) changes.addTable(relation.id, derived.epoch)
@@ -169,8 +174,13 @@ export class WriteThrough implements WritePath {
     const changes = new Changes()
     if (tables) for (const table of tables) changes.addNamed(table, 'by-hand')
     else changes.addText(text)
-    if (scope) return (scope as Changes).absorb(changes)
-    await this.publish(changes, 'unknown-write')
+    await this.#tell(changes, scope, 'unknown-write')
+  }
+
+  judgeLater(text: string): void {
+    const changes = new Changes()
+    changes.addText(text)
+    this.#with.defer(changes)
   }
 
   isQuiet(text: string): boolean {
@@ -188,7 +198,7 @@ export class WriteThrough implements WritePath {
 
   async failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined): Promise<void> {
     // Inside a transaction a lost connection ends the transaction; its own outcome is decided at COMMIT.
-    if (scope || isDefiniteFailure(error)) return
+    if ((scope && !scope.over) || isDefiniteFailure(error)) return
     const changes = new Changes()
     if (!intent?.relation || intent === untold) changes.addEverything('unknown-outcome')
     else {
@@ -200,12 +210,14 @@ export class WriteThrough implements WritePath {
   }
 
   async committed(scope: Scope): Promise<void> {
-    if (!(scope as Changes).empty) await this.publish(scope as Changes, 'transaction')
+    const changes = (scope as Changes).whole()
+    if (!changes.empty) await this.publish(changes, 'transaction')
   }
 
   async uncertain(scope: Scope, error: unknown): Promise<void> {
-    const changes = scope as Changes
-    if (changes.empty || isDefiniteFailure(error)) return
+    const changes = (scope as Changes).whole()
+    // What the driver says of the ROLLBACK it then tried ("not queryable") is no word on the COMMIT: only the server's is.
+    if (changes.empty || isDefiniteState(sqlState(error))) return
     await this.#beginUnknown(changes, error)
   }
 
@@ -227,8 +239,7 @@ export class WriteThrough implements WritePath {
     const relation = facts && findRelation(facts, table.schema, table.name)
     if (!facts || !relation) changes.addNamed(table, 'by-hand')
     else this.#addWritten(changes, facts, relation, rows)
-    if (scope) return (scope as Changes).absorb(changes)
-    await this.publish(changes, 'hand')
+    await this.#tell(changes, scope, 'hand')
   }
 
   /** Removes the stamps of one key, given as driver values by column name. */
@@ -312,7 +323,9 @@ export class WriteThrough implements WritePath {
       cause,
     })
     const outcome = await this.#with.deliver({ tables: expanded.batch })
-    if (outcome === 'queued' && this.#with.onPending === 'reject' && cause !== 'catalog') throw notDelivered()
+    // With an unknown outcome the caller gets the error that he has; of the catalog nobody is told.
+    const tells = cause !== 'catalog' && cause !== 'unknown-outcome'
+    if (outcome === 'queued' && this.#with.onPending === 'reject' && tells) throw notDelivered()
   }
 
   /** Closures and "all cached tables" are expanded here, when keys are made known, and not before. */

@@ -146,7 +146,7 @@ describe.each(engines)('facts read from %s', (_, open) => {
       ['id', 'integer', 'int'],
       ['big', 'bigint', 'int'],
       ['small', 'smallint', 'int'],
-      ['number', 'oid', 'int'],
+      ['number', 'oid', 'none'],
       ['uid', 'uuid', 'uuid'],
       ['yes', 'boolean', 'bool'],
       ['feeling', 'mood', 'enum'],
