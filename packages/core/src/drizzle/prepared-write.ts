@@ -1,4 +1,5 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
+import { digest } from '../model/keys.ts'
 import type { RowImages, TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
 import type { Scope, WriteIntent } from '../ports/paths.ts'
 import {
@@ -75,8 +76,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     if (known) return known
     const { context, name, metadata } = this.#call
     const query = context.dialect.sqlToQuery(form ? writeForm(this.#forms, form) : userStatement(this.#forms))
-    // One name may stand for one text only.
-    const ownName = form && name !== undefined ? `${name}:${form.form}` : name
+    const ownName = form && name !== undefined ? nameOf(name, form) : name
     const prepared =
       form && this.#forms.fields
         ? context.session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
@@ -190,6 +190,12 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   override isResponseInArrayMode(): boolean {
     return this.#forms.fields !== undefined
   }
+}
+
+/** One name may stand for one text only, and PostgreSQL cuts names after 63 bytes. */
+function nameOf(name: string, plan: WritePlan): string {
+  const own = `${name}:${digest(plan.name).slice(0, 8)}`
+  return Buffer.byteLength(own) <= 63 ? own : digest(own)
 }
 
 /** SQLSTATE 42501 on a rewritten autocommit statement; in a transaction the error has ended it already. */
