@@ -26,7 +26,7 @@ export class Changes implements Scope {
 
   /** Held by the outermost scope: savepoints end with their transaction. */
   get over(): boolean {
-    return false
+    return this.#parent ? this.#parent.over : this.#over
   }
 
   set over(over: boolean) {
