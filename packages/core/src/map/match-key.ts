@@ -1,26 +1,18 @@
 import { type Condition, unknownValue, type Value } from '../model/condition.ts'
 import type { TokenKind } from '../model/facts.ts'
 import type { Scheme } from '../model/keys.ts'
+import type { BypassReason, ReadKind } from '../model/reasons.ts'
 import type { LookupKey, RecordSource } from '../model/record.ts'
 import { tokenOf } from '../model/tokens.ts'
-import type { BypassReason, ReadKind } from '../ports/events.ts'
+import type { MatchedKeys } from '../ports/paths.ts'
 
 type Placeholders = Readonly<Record<string, unknown>> | undefined
-
-/** Keys that a condition fixes, and what else a row must satisfy. */
-export interface KeyMatch {
-  readonly scheme: Scheme
-  readonly kind: ReadKind
-  readonly keys: readonly LookupKey[]
-  /** Decides the further conjuncts on a row, by position in the table object; undefined: there are none. */
-  readonly accepts: ((valueAt: (column: number) => unknown) => boolean) | undefined
-}
 
 /** Most keys of one in-list that are read from records (DESIGN 6). */
 export const MAX_LIST = 1000
 
 /** Matches a condition with the schemes of a source: the primary key first, then unique keys by equality. */
-export function matchKey(condition: Condition, source: RecordSource, given: Placeholders): KeyMatch | BypassReason {
+export function matchKey(condition: Condition, source: RecordSource, given: Placeholders): MatchedKeys | BypassReason {
   if (condition.kind === 'compare' && condition.operator === '=') return matchColumn(condition, source, given)
   const terms = condition.kind === 'and' ? flatten(condition.members) : [condition]
   for (const scheme of source.schemes) {
@@ -36,7 +28,7 @@ function matchColumn(
   condition: Extract<Condition, { kind: 'compare' }>,
   source: RecordSource,
   given: Placeholders,
-): KeyMatch | BypassReason {
+): MatchedKeys | BypassReason {
   const scheme = source.byColumn[condition.column]
   if (!scheme) return 'not-a-proven-key'
   const value = condition.value(given)
@@ -58,7 +50,7 @@ function matchScheme(
   columns: readonly number[],
   source: RecordSource,
   given: Placeholders,
-): KeyMatch | BypassReason | undefined {
+): MatchedKeys | BypassReason | undefined {
   const used = columns.map((column) => terms.find((term) => fixes(term, column)))
   if (used.every((term) => term !== undefined)) return product(terms, used, scheme, source, given)
   const either = scheme.kind === 'primary' ? terms.find((term) => term.kind === 'or') : undefined
@@ -79,7 +71,7 @@ function product(
   scheme: Scheme,
   source: RecordSource,
   given: Placeholders,
-): KeyMatch | BypassReason {
+): MatchedKeys | BypassReason {
   const lists = used.some((term) => term?.kind === 'in')
   // A unique key in a list is no record read: its stamps are classes, and many of them would crowd one entry.
   if (lists && scheme.kind === 'unique') return 'not-a-proven-key'
@@ -130,7 +122,7 @@ function listOfKeys(
   columns: readonly number[],
   source: RecordSource,
   given: Placeholders,
-): KeyMatch | BypassReason | undefined {
+): MatchedKeys | BypassReason | undefined {
   const branches = either.kind === 'or' ? either.members : []
   if (branches.length > MAX_LIST) return 'too-many-keys'
   const keys: LookupKey[] = []
@@ -153,7 +145,7 @@ function finish(
   used: readonly Condition[],
   source: RecordSource,
   given: Placeholders,
-): KeyMatch | BypassReason {
+): MatchedKeys | BypassReason {
   const rest = terms.filter((term) => !used.includes(term))
   const tests = rest.map((term) => testOf(term, source, given))
   if (tests.some((test) => test === undefined)) return 'not-a-record'

@@ -1,9 +1,9 @@
 import type { Condition } from '../model/condition.ts'
-import type { CatalogFacts, RelationFacts } from '../model/facts.ts'
+import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
 import type { Scheme } from '../model/keys.ts'
+import type { BypassReason, EpochReason, ReadKind } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordSource } from '../model/record.ts'
 import type { TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
-import type { BypassReason, EpochReason, ReadKind } from './events.ts'
 
 /** A relation as a statement names it; without schema the search path decides. */
 export interface NamedTable {
@@ -16,6 +16,7 @@ export interface MatchedKeys {
   readonly scheme: Scheme
   readonly kind: ReadKind
   readonly keys: readonly LookupKey[]
+  /** Decides the further conjuncts on a row, by position in the table object; undefined: there are none. */
   readonly accepts: ((valueAt: (column: number) => unknown) => boolean) | undefined
 }
 
@@ -44,7 +45,7 @@ export interface WriteIntent {
   readonly plan: WritePlan
   readonly relation: RelationFacts | undefined
   /** Tables that fall as a whole with it. */
-  readonly reached: readonly { readonly table: string; readonly reason: EpochReason }[]
+  readonly reached: readonly { readonly table: RelationId; readonly reason: EpochReason }[]
   /** Everything cached falls with it. */
   readonly everything: EpochReason | undefined
   /** The reached tables fall even when no row was touched (statement-level triggers). */
@@ -97,6 +98,3 @@ export interface WrittenRows {
   readonly old?: Readonly<Record<string, unknown>>
   readonly new?: Readonly<Record<string, unknown>>
 }
-
-/** What a statement of the session does to everything after it. */
-export type SessionEffect = 'none' | 'session-changed' | 'begin' | 'commit' | 'rollback'
