@@ -49,9 +49,9 @@ export async function openWrapped<S extends Schema = Schema>(
 ): Promise<WrappedDatabase<S>> {
   const database = await freshDatabase(line)
   const outsidePool = new Pool({ connectionString: database.url, max: 3 })
-  await outsidePool.query(ddl)
   const url = role ? urlOf(database.url, role) : database.url
   const bare = new Pool({ connectionString: url, ...(max !== undefined && { max }) })
+  await outsidePool.query(ddl)
   const count = countStatements(bare)
   const pool = change ? change(bare) : bare
   const events: AsideEvent[] = []
@@ -81,6 +81,8 @@ export async function openWrapped<S extends Schema = Schema>(
     run: async (sql, params) => (await outsidePool.query(sql, params)).rows as Record<string, unknown>[],
     close: async () => {
       await db.$aside.close()
+      // Dropping the database may meet a connection that is still saying goodbye.
+      for (const each of [pool, outsidePool]) each.on('error', () => {})
       await pool.end()
       await outsidePool.end()
       await database.drop()
@@ -130,7 +132,9 @@ export async function expectHits<S extends Schema>(test: WrappedDatabase<S>, ...
 /** Asserts that each read has to ask the database again, and then equals it. */
 export async function expectFallen<S extends Schema>(test: WrappedDatabase<S>, ...reads: Read<S>[]): Promise<void> {
   for (const [at, read] of reads.entries()) {
-    expect(await ask(test, read, `fallen read ${at}`), `fallen read ${at} asks the database`).toBe(1)
+    const before = test.count.statements.length
+    const asked = await ask(test, read, `fallen read ${at}`)
+    expect(asked, `fallen read ${at} asks the database: ${test.count.texts().slice(before)}`).toBe(1)
   }
 }
 

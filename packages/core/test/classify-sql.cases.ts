@@ -343,7 +343,7 @@ export const writes: [string, boolean][] = [
   ['with x as (update posts set id = 1 returning *) select * from x', false],
   ['with x as (with y as (select 1) insert into posts select 1 returning *) select * from x', false],
   ['with x as (select 1) delete from posts', false],
-  ['with x as (select 1) insert into posts select * from x', true],
+  ['with x as (select 1) insert into posts select * from x', false],
   ['select loud()', false],
   ['select public.loud()', false],
   ['select "loud"()', false],

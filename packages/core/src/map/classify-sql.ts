@@ -100,7 +100,8 @@ const classifyQuery: Classify = (nodes, facts) => {
   if (problem === undefined) return { kind: 'read', volatile, session }
   return write(
     problem,
-    nodes.some((node) => isWord(node, 'into')),
+    // SELECT INTO makes a table; INSERT INTO behind a WITH does not.
+    nodes.some((node, i) => isWord(node, 'into') && !isWord(nodes[i - 1], 'insert', 'merge')),
   )
 }
 
