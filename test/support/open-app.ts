@@ -61,6 +61,8 @@ export async function openApp<S extends Schema = Schema>(given: AppOptions<S>) {
   const pool = new Pool({ connectionString: url, ...config })
   // Broken idle connections are part of some tests; without a listener they would end the process.
   pool.on('error', () => {})
+  // Nor does Drizzle listen to the connection of a transaction.
+  pool.on('connect', (client) => void client.on('error', () => {}))
   if (hook) gatedPool(pool, hook)
   const sql: StatementCount = countStatements(pool)
   const plain = overNodePostgres(pool, { schema: schema as S })
