@@ -572,9 +572,9 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     const left = await contents(test)
     await test.run(rows)
 
-    const { db } = test
-    expect((await db.$aside.explain(write(db as Db))).images).toBe(form[at])
-    expect(await outcome(() => write(db as Db))).toEqual(expected)
+    const db = test.db as unknown as Db & typeof test.db
+    expect((await db.$aside.explain(write(db))).images).toBe(form[at])
+    expect(await outcome(() => write(db))).toEqual(expected)
     expect(await contents(test)).toEqual(left)
     expect(test.count.texts()).toHaveLength(1)
     if (text) expect(test.count.texts()[0]).toMatch(text[at])

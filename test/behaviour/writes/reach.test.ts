@@ -405,7 +405,7 @@ describe.each([15, 18] as const)('partitions and inheritance, PostgreSQL %i', (l
   let test: WrappedDatabase<Family>
   afterEach(() => test.close())
   const at =
-    (table: typeof readings, area: number, id: number): Read<Family> =>
+    (table: typeof readings | typeof readings1 | typeof readings2, area: number, id: number): Read<Family> =>
     (db) =>
       db
         .select()
