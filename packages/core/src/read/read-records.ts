@@ -30,6 +30,8 @@ interface Wanted {
   readonly entryKey: string
   readonly stampKey: string
   readonly head: string
+  /** Values that a row of this source has. */
+  readonly width: number
   stamp: string | null
 }
 
@@ -107,6 +109,7 @@ function name(lookup: Lookup, key: LookupKey): Wanted {
     entryKey: prefix + (scope.length <= LONGEST_SCOPE ? scope : `#${digest(scope)}`) + entryTail(key.tokens),
     stampKey: stampKey(scheme, key.tokens),
     head: entryHead(source.fingerprint + scheme.name + scope + identityOf(key.tokens)),
+    width: source.columns.length,
     stamp: null,
   }
 }
@@ -142,7 +145,9 @@ async function lookUp(
 function validRow(entry: string | null, one: Wanted, epoch: string | null): RecordRow | undefined {
   if (entry === null || !isStamp(one.stamp) || !isStamp(epoch)) return undefined
   const payload = readEntry(entry, one.head, one.stamp, epoch)
-  return typeof payload === 'string' ? decodeRow(payload) : payload
+  if (typeof payload !== 'string') return payload
+  const row = decodeRow(payload)
+  return row?.length === one.width ? row : undefined
 }
 
 /** Answers the missing keys in order: joined flights where the stamps are the same, one query for all the others. */

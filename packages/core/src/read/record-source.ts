@@ -88,6 +88,10 @@ function fingerprintOf(
   const { environment } = facts
   const parts = [
     FORMAT_VERSION,
+    identity.namespace,
+    facts.database,
+    relation.schema,
+    relation.name,
     facts.systemIdentifier,
     facts.serverAddress,
     facts.timeline,
