@@ -9,7 +9,7 @@ import { outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
 import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
 import { wrapDatabase } from './drizzle/wrap-database.ts'
 import { AsideError } from './errors.ts'
-import { beyondCache, classifySql, verdictCache } from './map/classify-sql.ts'
+import { beyondCache, classifySql, mayCommitWithin, verdictCache } from './map/classify-sql.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
@@ -416,6 +416,7 @@ class Engine {
       reach: (facts, table, op, changed) => this.#reach(facts)(table, op, changed),
       classify: (text, facts) => (facts ? this.#verdicts(text, facts) : classifySql(text, facts)),
       writesBeyond: this.#beyond,
+      mayCommitWithin,
       cached: (relation) => this.#isCached(relation),
       cachedRelations: (facts) => this.#cachedRelations(facts),
       schemes: (relation, facts) => this.#schemes(relation, facts),
@@ -499,8 +500,8 @@ class Engine {
         changes.addEverything('by-hand')
         await this.#write.publish(changes, 'flush')
       },
-      invalidateKeys: (table: { schema: string | undefined; name: string }, row: Readonly<Record<string, unknown>>) =>
-        this.#write.invalidate(table, row),
+      invalidateKeys: (...[table, row, scope]: Parameters<WriteThrough['invalidate']>) =>
+        this.#write.invalidate(table, row, scope),
       peek: (...[lookup, key]: [Parameters<typeof peekRecord>[1], Parameters<typeof peekRecord>[2]]) =>
         peekRecord(this.#peekWith, lookup, key),
       listen: (listener: (event: never) => void) => this.#voice.listen(listener as Listener),

@@ -1,6 +1,6 @@
 import { AsideError } from '../errors.ts'
 import type { LookupKey } from '../model/record.ts'
-import type { NamedTable, WrittenRows } from '../ports/paths.ts'
+import type { NamedTable, Scope, WrittenRows } from '../ports/paths.ts'
 import { encodeFor } from './encode-row.ts'
 import { type Explanation, explainStatement } from './explain-statement.ts'
 import type { Database } from './internals.ts'
@@ -14,7 +14,11 @@ export interface EngineVerbs<Stats, Health> {
   ready(options?: { reload?: boolean }): Promise<void>
   reads(state: 'on' | 'off'): void
   flush(): Promise<void>
-  invalidateKeys(table: NamedTable, row: Readonly<Record<string, unknown>>): Promise<void>
+  invalidateKeys(
+    table: NamedTable,
+    row: Readonly<Record<string, unknown>>,
+    scope: Scope | undefined,
+  ): Promise<void>
   peek(lookup: Parameters<StatementContext['read']['read']>[0], key: LookupKey): Promise<'hit' | 'miss' | 'unknown'>
   listen(listener: (event: never) => void): () => void
   close(): Promise<void>
@@ -44,9 +48,10 @@ export function createHandle<Stats, Health>(
     explain: (query: unknown): Promise<Explanation> => explainStatement(query, context, verbs),
     wrote: (table: object, rows?: { old?: object; new?: object }) =>
       wrote(table, rows && encodeRows(context, table, rows)),
-    invalidate: (table: object, key?: unknown) => {
+    invalidate: async (table: object, key?: unknown) => {
       if (key === undefined) return wrote(table, undefined)
-      return verbs.invalidateKeys(named(table), keyRow(context, table, key))
+      const row = keyRow(context, table, key)
+      for (const to of destinations(context, currentScope(context))) await verbs.invalidateKeys(named(table), row, to)
     },
     flush: () => verbs.flush(),
     reads: (state: 'on' | 'off') => verbs.reads(state),

@@ -55,16 +55,17 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
     const { context, query, effectOf } = this.#call
     const effect = effectOf(query.sql)
     const scope = currentScope(context)
+    let result: unknown
     try {
-      const result = await run()
-      await this.#after(effect)
-      return result
+      result = await run()
     } catch (error) {
       if (effect === 'commit' || effect === 'chain') await this.#uncertain(error)
       // A read that failed has written nothing, whatever became of its connection.
       else if (!context.write.isQuiet(query.sql)) await this.#failed(error, scope)
       throw error
     }
+    await this.#after(effect)
+    return result
   }
 
   async #after(effect: SessionEffect): Promise<void> {
@@ -101,8 +102,17 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
   }
 
   async #failed(error: unknown, scope: Scope | undefined): Promise<void> {
-    const { context } = this.#call
+    const { context, query } = this.#call
+    if (context.write.mayCommitWithin(query.sql)) await this.#ranInPart(scope)
     for (const to of destinations(context, scope)) await context.write.failed(undefined, error, to)
+  }
+
+  /** The statement failed, and what it had committed by then stays. The caller hears of its failure and of nothing else. */
+  async #ranInPart(scope: Scope | undefined): Promise<void> {
+    const { context, query } = this.#call
+    for (const to of [...new Set([...destinations(context, scope), undefined])]) {
+      await context.write.ran(query.sql, to, context.call.writes).catch(() => undefined)
+    }
   }
 
   /** The scope stays: a statement on its way belongs to the next transaction, and what was told is only told again. */

@@ -47,6 +47,8 @@ export interface WrapWith extends Pick<StatementContext, 'read' | 'write'> {
 /** The session of a wrapped db: knows its transaction, so that the handle can queue to it. */
 export interface WrappedSession {
   readonly scope: Scope | undefined
+  /** The driver's own transaction, where the session is one's. */
+  readonly transaction?: Transaction
   readonly real: Session
   readonly realDialect: Dialect
   readonly tools: WrapWith
@@ -354,14 +356,20 @@ function wrapTransaction(
   tools: WrapWith,
   scope: Scope,
 ): Transaction {
-  const session = wrapSession(real.session, dialect, realDialect, tools, scope)
+  const session = { ...wrapSession(real.session, dialect, realDialect, tools, scope), transaction: real }
   const tx = wrapHandle(real, dialect, session, tools) as Transaction
   // The drivers differ in what a savepoint's session is, so the real transaction opens it and the result is wrapped.
   tx.transaction = async (run) => {
     const child = scope.child()
-    const result = await real.transaction((nested) => run(wrapTransaction(nested, dialect, realDialect, tools, child)))
-    scope.absorb(child)
-    return result
+    try {
+      const result = await real.transaction((nested) =>
+        run(wrapTransaction(nested, dialect, realDialect, tools, child)),
+      )
+      scope.absorb(child)
+      return result
+    } finally {
+      child.end()
+    }
   }
   return tx
 }
@@ -370,6 +378,9 @@ function wrapTransaction(
 export function rewrap(db: Database, session: WrappedSession, call: CallOptions): Database {
   const tools = { ...session.tools, call }
   const dialect = wrapDialect(session.realDialect, tools)
+  const { transaction, scope } = session
+  // A transaction's handle opens savepoints of its own.
+  if (transaction && scope) return wrapTransaction(transaction, dialect, session.realDialect, tools, scope)
   const wrapped = wrapSession(session.real, dialect, session.realDialect, tools, session.scope)
   return wrapHandle(db, dialect, wrapped, tools)
 }

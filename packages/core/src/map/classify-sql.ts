@@ -57,6 +57,19 @@ export function writesBeyond(text: string, facts: CatalogFacts | undefined): boo
   return (dml ? readDml(nodes, facts) : readQuery(nodes, facts)).problem !== undefined
 }
 
+/**
+ * Whether a text may have committed part of its work before it fails: a procedure or a DO block, which may COMMIT, and
+ * several statements with transaction control among them. Anything else fails as a whole.
+ */
+export function mayCommitWithin(text: string): boolean {
+  const statements = parseStatements(text)
+  if (!statements) return true
+  if (statements.some(([first]) => isWord(first, 'call', 'do'))) return true
+  return statements.length > 1 && statements.some(([first]) => isWord(first, ...controlWords))
+}
+
+const controlWords = 'begin start commit end rollback abort prepare'.split(' ')
+
 /** Longer texts are classified each time: they carry their data in them and do not come back. */
 const longestText = 16_384
 

@@ -58,6 +58,8 @@ export interface Scope {
   child(): Scope
   /** Takes over what a released savepoint collected. */
   absorb(child: Scope): void
+  /** Of a savepoint: it was released or rolled back. A statement that nobody awaited may still come in. */
+  end(): void
   /** True once the transaction has ended: a statement that was still on its way to the connection ran on its own. */
   over: boolean
 }
@@ -81,6 +83,8 @@ export interface WritePath {
   judgeLater(text: string): void
   /** True when a text surely writes nothing. */
   isQuiet(text: string): boolean
+  /** True when a text may have committed some of its work before it fails. */
+  mayCommitWithin(text: string): boolean
   /** True when the text of a builder's statement may write more than its target. */
   writesBeyond(text: string): boolean
   /** After a statement failed: nothing to do for a definite failure, else the unknown-outcome rules. */

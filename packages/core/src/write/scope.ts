@@ -19,6 +19,8 @@ export class Changes implements Scope {
   everything: EpochReason | undefined
   readonly #parent: Changes | undefined
   #over = false
+  /** This savepoint has ended: what still comes in belongs to the transaction around it. */
+  #ended = false
 
   constructor(parent?: Changes) {
     this.#parent = parent
@@ -82,7 +84,16 @@ export class Changes implements Scope {
     return new Changes(this)
   }
 
+  end(): void {
+    this.#ended = true
+  }
+
   absorb(child: Changes): void {
+    if (this.#ended && this.#parent) this.#parent.absorb(child)
+    else this.#take(child)
+  }
+
+  #take(child: Changes): void {
     for (const [table, change] of child.tables) {
       if (change instanceof Set) this.addKeys(table, [...change])
       else this.addTable(table, change.reason)

@@ -38,6 +38,7 @@ export interface WriteWith {
   reach(facts: CatalogFacts, table: RelationId, op: WriteOp, changed: ReadonlySet<string> | 'all'): ReachedTables
   classify(text: string, facts: CatalogFacts | undefined): SqlVerdict
   writesBeyond(text: string, facts: CatalogFacts): boolean
+  mayCommitWithin(text: string): boolean
   /** Cached by a live configuration. */
   cached(relation: RelationFacts): boolean
   /** All relations that are cached, under these facts. */
@@ -190,6 +191,10 @@ export class WriteThrough implements WritePath {
     return kind === 'read' || kind === 'harmless'
   }
 
+  mayCommitWithin(text: string): boolean {
+    return this.#with.mayCommitWithin(text)
+  }
+
   writesBeyond(text: string): boolean {
     const facts = this.#with.facts()
     // Without facts the statement counts as an unknown write anyway.
@@ -197,8 +202,7 @@ export class WriteThrough implements WritePath {
   }
 
   async failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined): Promise<void> {
-    // Inside a transaction a lost connection ends the transaction; its own outcome is decided at COMMIT.
-    if ((scope && !scope.over) || isDefiniteFailure(error)) return
+    if (isDefiniteFailure(error)) return
     const changes = new Changes()
     if (!intent?.relation || intent === untold) changes.addEverything('unknown-outcome')
     else {
@@ -206,7 +210,10 @@ export class WriteThrough implements WritePath {
       for (const { table } of intent.reached) changes.addTable(table, 'unknown-outcome')
       if (intent.everything) changes.addEverything('unknown-outcome')
     }
-    await this.#beginUnknown(changes, error)
+    // A lost connection ends the transaction, and its own outcome is decided at COMMIT. But the statement may have run
+    // all the same, and only its answer could not be read (a column's mapping threw): then the transaction may go on.
+    if (scope && !scope.over) (scope as Changes).absorb(changes)
+    else await this.#beginUnknown(changes, error)
   }
 
   async committed(scope: Scope): Promise<void> {
@@ -243,14 +250,18 @@ export class WriteThrough implements WritePath {
   }
 
   /** Removes the stamps of one key, given as driver values by column name. */
-  async invalidate(table: NamedTable, row: Readonly<Record<string, unknown>>): Promise<void> {
-    await this.awaitFacts()
+  async invalidate(
+    table: NamedTable,
+    row: Readonly<Record<string, unknown>>,
+    scope: Scope | undefined,
+  ): Promise<void> {
+    await this.awaitFactsOutside(scope)
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
     const changes = new Changes()
     if (!facts || !relation) changes.addNamed(table, 'by-hand')
     else changes.addKeys(relation.id, this.#keysOfKey(facts, relation, row))
-    await this.publish(changes, 'hand')
+    await this.#tell(changes, scope, 'hand')
   }
 
   #keysOfKey(facts: CatalogFacts, relation: RelationFacts, row: Readonly<Record<string, unknown>>): string[] {
