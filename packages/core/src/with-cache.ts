@@ -222,7 +222,9 @@ class Engine {
       },
       clock: this.#clock,
       emit: (event) => this.#hearCatalog(event),
-      rereadMs: options.rereadMs,
+      // Read again in good time; facts older than promised decide nothing.
+      rereadMs: options.rereadMs * REREAD_EARLY,
+      staleMs: options.rereadMs,
       onChange: (changed, { triggersCame }) => this.#learn(run, changed, triggersCame),
     })
     this.#unknown = createUnknownOutcomes({
@@ -298,10 +300,7 @@ class Engine {
     triggersCame: boolean,
   ): Promise<void> {
     await this.#tryParsers(run)
-    const changes = new Changes()
-    if (triggersCame) changes.addEverything('catalog-changed')
-    for (const id of changed) changes.addTable(id, 'catalog-changed')
-    await this.#write.publish(changes, 'catalog')
+    await this.#write.catalogChanged(changed, triggersCame)
   }
 
   async #tryParsers(run: ReturnType<typeof outsideRunner>): Promise<void> {
@@ -313,13 +312,26 @@ class Engine {
 
   async #awaitFacts(): Promise<void> {
     if (this.#catalog.facts || this.#closed) return
-    const ready = this.#catalog.ready().catch(() => undefined)
-    await new Promise<void>((resolve) => {
+    await this.#patiently(this.#catalog.ready())
+  }
+
+  /** After DDL nothing may be decided from what was known before it. */
+  async #rereadFacts(): Promise<void> {
+    if (this.#closed) return
+    const before = this.#catalog.facts
+    await this.#patiently(this.#catalog.ready({ reload: true }))
+    if (this.#catalog.facts === before) this.#catalog.expire('ddl')
+  }
+
+  /** Waits for the catalog, but not for ever; what goes wrong is told by the catalog itself. */
+  #patiently(ready: Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
       const cancel = this.#clock.setTimer(resolve, FIRST_FACTS_MS)
-      void ready.then(() => {
+      const end = (): void => {
         cancel()
         resolve()
-      })
+      }
+      ready.then(end, end)
     })
   }
 
@@ -412,7 +424,8 @@ class Engine {
       onPending: this.#options.onPending,
       facts: () => this.#facts(),
       awaitFacts: () => this.#awaitFacts(),
-      expireFacts: (reason) => this.#catalog.expire(reason),
+      expireFacts: () => this.#catalog.expire('error'),
+      rereadFacts: () => this.#rereadFacts(),
       reach: (facts, table, op, changed) => this.#reach(facts)(table, op, changed),
       classify: (text, facts) => (facts ? this.#verdicts(text, facts) : classifySql(text, facts)),
       writesBeyond: this.#beyond,
@@ -562,6 +575,9 @@ function refuseOtherStore(real: Database, store: Store): void {
 }
 
 const DEFAULT_TTL_MS = 300_000
+
+/** Share of their life after which facts are read again. */
+const REREAD_EARLY = 0.8
 
 function listTables(options: ResolvedOptions, shapeOf: (table: object) => TableShape): readonly Listed[] | 'all' {
   if (options.entries === 'all') return 'all'

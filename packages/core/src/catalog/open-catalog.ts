@@ -17,13 +17,15 @@ export interface CatalogOptions {
   readonly emit: Listener
   /** How long facts are taken for fresh, in milliseconds. Default: 30 s. */
   readonly rereadMs?: number
+  /** After how long without a successful reading the facts may not be used any more, in milliseconds. Default: never. */
+  readonly staleMs?: number
   /** Called when the new facts have just become visible; `ready` waits for it. A failure is told again next time. */
   readonly onChange: (changed: readonly RelationId[], info: { readonly triggersCame: boolean }) => void | Promise<void>
 }
 
 /** What the database says about itself, kept fresh while queries run. */
 export interface Catalog {
-  /** The last facts read; undefined until the first reading is done. */
+  /** The last facts read; undefined until the first reading is done, and while they are too old to decide from. */
   readonly facts: CatalogFacts | undefined
   /** `known` as soon as there are facts, also when a later reading fails; `failed` only without any. */
   readonly state: 'unread' | 'reading' | 'known' | 'failed'
@@ -57,7 +59,7 @@ export function openCatalog(options: CatalogOptions): Catalog {
 }
 
 class CatalogReader implements Catalog {
-  facts: CatalogFacts | undefined
+  private latest: CatalogFacts | undefined
   private known: ParsedCatalog | undefined
   private lastText = ''
   private identity: ServerIdentity | undefined
@@ -69,15 +71,21 @@ class CatalogReader implements Catalog {
   private owed: { relations: readonly RelationId[]; triggersCame: boolean } = { relations: [], triggersCame: false }
   // A flag instead of a look at the clock: `want` runs with every query, and asking the time costs more than all of it.
   private isDue = true
+  private isStale = false
   private isResting = false
   private isClosed = false
   private failures = 0
   private lastError: unknown
   private endDueTimer = () => {}
+  private endStaleTimer = () => {}
   private endRestTimer = () => {}
   private giveUp: (error: unknown) => void = () => {}
 
   constructor(private readonly options: CatalogOptions) {}
+
+  get facts(): CatalogFacts | undefined {
+    return this.isStale ? undefined : this.latest
+  }
 
   get state(): Catalog['state'] {
     if (this.facts) return 'known'
@@ -106,6 +114,7 @@ class CatalogReader implements Catalog {
     this.isClosed = true
     this.endDueTimer()
     this.endRestTimer()
+    this.endStaleTimer()
     this.giveUp(closed())
   }
 
@@ -172,6 +181,8 @@ class CatalogReader implements Catalog {
   }
 
   private async take(text: string, identity: ServerIdentity): Promise<void> {
+    // The answer has come: what is kept from here on is of now.
+    this.isStale = false
     if (this.isKnown(text, identity)) return
     const before = this.known
     const after = parseCatalog(text, identity, (before?.facts.version ?? 0) + 1)
@@ -182,14 +193,14 @@ class CatalogReader implements Catalog {
 
   /** The text is ordered: an unchanged catalog is known without being parsed. */
   private isKnown(text: string, identity: ServerIdentity): boolean {
-    const facts = this.facts
+    const facts = this.latest
     if (!facts || text !== this.lastText || this.owed.relations.length > 0 || this.owed.triggersCame) return false
     return identity.systemIdentifier === facts.systemIdentifier && identity.timeline === facts.timeline
   }
 
   private show(next: ParsedCatalog): void {
     this.known = next
-    this.facts = next.facts
+    this.latest = next.facts
   }
 
   /** Nothing may run between the new facts and the start of `onChange`: a query would fill under stamps about to go. */
@@ -211,11 +222,23 @@ class CatalogReader implements Catalog {
     this.reading = undefined
     if (this.isClosed) return
     this.failures = 0
+    this.keepFresh()
     this.rest((clock.now() - startedAt) * restPerReading)
     this.endDueTimer = clock.setTimer(() => {
       this.isDue = true
     }, rereadMs)
-    if (this.facts) emit({ type: 'catalogRead', relations: this.facts.relations.size, version: this.facts.version })
+    if (this.latest) emit({ type: 'catalogRead', relations: this.latest.relations.size, version: this.latest.version })
+  }
+
+  /** A process that was idle for long must not decide from what it knew then. */
+  private keepFresh(): void {
+    const { clock, staleMs } = this.options
+    this.isStale = false
+    this.endStaleTimer()
+    if (staleMs === undefined) return
+    this.endStaleTimer = clock.setTimer(() => {
+      this.isStale = true
+    }, staleMs)
   }
 
   private fail(error: unknown): never {

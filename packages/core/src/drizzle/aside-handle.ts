@@ -14,11 +14,7 @@ export interface EngineVerbs<Stats, Health> {
   ready(options?: { reload?: boolean }): Promise<void>
   reads(state: 'on' | 'off'): void
   flush(): Promise<void>
-  invalidateKeys(
-    table: NamedTable,
-    row: Readonly<Record<string, unknown>>,
-    scope: Scope | undefined,
-  ): Promise<void>
+  invalidateKeys(table: NamedTable, row: Readonly<Record<string, unknown>>, scope: Scope | undefined): Promise<void>
   peek(lookup: Parameters<StatementContext['read']['read']>[0], key: LookupKey): Promise<'hit' | 'miss' | 'unknown'>
   listen(listener: (event: never) => void): () => void
   close(): Promise<void>

@@ -1,29 +1,34 @@
-import { stampKey } from '../model/keys.ts'
-import type { BypassReason } from '../model/reasons.ts'
+import type { BypassReason, EpochReason } from '../model/reasons.ts'
 import type { Lookup, LookupKey } from '../model/record.ts'
-import { chunksOf, orderFields } from './internals.ts'
+import type { ImageForm, WritePlan } from '../model/write.ts'
+import type { WriteIntent } from '../ports/paths.ts'
+import { chunksOf, is, orderFields, Table } from './internals.ts'
 import { type Origin, originOf } from './lazy-sql.ts'
 import { planRead } from './prepared-read.ts'
 import { statementPlan } from './prepared-write.ts'
 import { questionOfSelect, type RecordQuestion } from './record-question.ts'
 import type { StatementContext } from './statement-context.ts'
+import { tellBypass, tellEpoch } from './tell-reason.ts'
+import { cacheOptions } from './wrap-database.ts'
 
 /** What the extension would do with a query, in data and, by `toString()`, in words. */
 export interface Explanation {
   readonly plan: 'record' | 'statement' | 'write' | 'raw'
   readonly table: string | undefined
-  /** For a record: whether the store holds it now. */
-  readonly state: 'hit' | 'miss' | 'partial' | 'bypass' | 'not-cached'
+  /** For a record: whether the store holds it now; `unknown`: the store did not answer. */
+  readonly state: 'hit' | 'miss' | 'partial' | 'unknown' | 'bypass' | 'not-cached'
   /** Why it is not served from the cache. */
   readonly reason: BypassReason | undefined
   /** How the rows are found: the key's columns. */
   readonly key: readonly string[]
   readonly keys: number
-  /** Stamps that an answer rests on, as they are called in the store (at most ten). */
+  /** How many of the keys the store holds now. */
+  readonly cachedKeys: number
+  /** What an answer rests on: rows by key, at most ten, and the table as a whole. E.g. `users[id=1]`, `users (epoch)`. */
   readonly dependsOn: readonly string[]
   readonly ttlMs: number | undefined
   /** For a write: how the touched rows are learned, and what falls. */
-  readonly images: string | undefined
+  readonly images: ImageForm | 'none needed' | undefined
   readonly invalidates: readonly string[]
   toString(): string
 }
@@ -32,7 +37,13 @@ export interface PeekWith {
   peek(lookup: Lookup, key: LookupKey): Promise<'hit' | 'miss' | 'unknown'>
 }
 
-type Facts = Omit<Explanation, 'toString'>
+/** Everything but the words, which are put together when they are asked for. */
+interface Facts extends Omit<Explanation, 'toString'> {
+  readonly title: string
+  readonly notes: readonly Note[]
+}
+
+type Note = readonly [label: string, ...lines: string[]]
 
 const nothing: Facts = {
   plan: 'statement',
@@ -41,10 +52,13 @@ const nothing: Facts = {
   reason: undefined,
   key: [],
   keys: 0,
+  cachedKeys: 0,
   dependsOn: [],
   ttlMs: undefined,
   images: undefined,
   invalidates: [],
+  title: '',
+  notes: [],
 }
 
 /** Explains a builder, without running it. */
@@ -55,72 +69,211 @@ export async function explainStatement(
 ): Promise<Explanation> {
   const sql = (query as { getSQL(): unknown }).getSQL()
   const origin = originOf(sql)
-  if (!origin) return speak({ ...nothing, plan: 'raw', reason: chunksOf(sql) ? 'raw-sql' : 'not-a-record' })
+  if (!origin) return speak(explainOther(chunksOf(sql) ? 'raw-sql' : 'not-a-record'))
   if ('parts' in origin) return speak(explainWrite(origin, context))
   const question = questionFrom(origin, context)
-  if (typeof question === 'string') return speak({ ...nothing, state: 'bypass', reason: question })
-  return speak(await explainRead(question, context, verbs))
+  if (typeof question === 'string') return speak(explainBypass(tableOf(origin, context), question))
+  const { off, ttlMs } = cacheOptions((query as { cacheConfig?: unknown }).cacheConfig)
+  if (off || context.call.cache === false) return speak(explainBypass(question.shape.name, 'cache-false'))
+  return speak(await explainRead(question, context, verbs, ttlMs ?? context.call.ttlMs))
 }
 
-function questionFrom(
-  origin: Exclude<Origin, { parts: unknown }>,
-  context: StatementContext,
-): RecordQuestion | BypassReason {
+function speak({ title, notes, ...facts }: Facts): Explanation {
+  return { ...facts, toString: () => [title, ...notes.flatMap(layOut)].join('\n') }
+}
+
+const LABEL_WIDTH = 12
+
+function layOut([label, ...lines]: Note): string[] {
+  return lines.map((line, at) => `  ${(at === 0 ? label : '').padEnd(LABEL_WIDTH)}${line}`)
+}
+
+// —— reads ——
+
+type ReadOrigin = Exclude<Origin, { parts: unknown }>
+
+function questionFrom(origin: ReadOrigin, context: StatementContext): RecordQuestion | BypassReason {
   if (origin.kind === 'relational') return origin.question
   return questionOfSelect(origin.config, orderFields(origin.config.fields), (table) => context.shape(table))
 }
 
-async function explainRead(question: RecordQuestion, context: StatementContext, verbs: PeekWith): Promise<Facts> {
-  const table = question.shape.name
-  const bypass = (reason: BypassReason): Facts => ({ ...nothing, table, state: 'bypass', reason })
-  if (context.call.cache === false) return bypass('cache-false')
-  const planned = planRead({ context, question, ttlMs: context.call.ttlMs }, {}, undefined)
-  if (typeof planned === 'string') return bypass(planned)
+function tableOf(origin: ReadOrigin, context: StatementContext): string | undefined {
+  const { table } = origin.config
+  return is(table, Table) ? context.shape(table).name : undefined
+}
+
+function explainOther(reason: BypassReason): Facts {
+  return { ...explainBypass(undefined, reason), plan: 'raw', state: 'not-cached' }
+}
+
+function explainBypass(table: string | undefined, reason: BypassReason): Facts {
+  const { because, advice } = tellBypass(reason)
+  return {
+    ...nothing,
+    table,
+    state: 'bypass',
+    reason,
+    title: `read${table ? ` from ${table}` : ''}: not from the cache (${reason})`,
+    notes: [['because', because], ...note('what to do', advice)],
+  }
+}
+
+const note = (label: string, text: string | undefined): Note[] => (text === undefined ? [] : [[label, text]])
+
+/** Most dependencies that are listed one by one. */
+const MOST_LISTED = 10
+
+async function explainRead(
+  question: RecordQuestion,
+  context: StatementContext,
+  verbs: PeekWith,
+  ttlMs: number | undefined,
+): Promise<Facts> {
+  const planned = planRead({ context, question, ttlMs }, {}, undefined)
+  if (typeof planned === 'string') return explainBypass(question.shape.name, planned)
   const { lookup } = planned
-  const { source, scheme, keys, ttlMs } = lookup
-  const states = await Promise.all(keys.map((key) => verbs.peek(lookup, key)))
-  const hits = states.filter((state) => state === 'hit').length
-  const stamps = keys.slice(0, 10).map(({ tokens }) => stampKey(scheme, tokens))
+  const { source, scheme, keys } = lookup
+  const table = source.label
+  const peeked = await Promise.all(keys.map((key) => verbs.peek(lookup, key)))
+  const cachedKeys = peeked.filter((state) => state === 'hit').length
+  const state = peeked.includes('unknown') ? 'unknown' : stateOf(cachedKeys, keys.length)
+  const rows = keys.slice(0, MOST_LISTED).map(({ tokens }) => rowName(table, scheme.columns, tokens))
+  const more = keys.length > MOST_LISTED ? [`… and ${keys.length - MOST_LISTED} more rows`] : []
   return {
     ...nothing,
     plan: 'record',
-    table: source.label,
-    state: hits === keys.length ? 'hit' : hits === 0 ? 'miss' : 'partial',
+    table,
+    state,
     key: scheme.columns,
     keys: keys.length,
-    dependsOn: [...stamps, source.keys.epoch],
-    ttlMs,
+    cachedKeys,
+    dependsOn: [...rows, `${table} (epoch)`],
+    ttlMs: lookup.ttlMs,
+    title: `read from ${table} by ${schemeName(scheme.kind)} (${scheme.columns.join(', ')}): ${state}`,
+    notes: [
+      ['now', work(state, keys.length, cachedKeys)],
+      ['depends on', ...packed([...rows, ...more, `${table} (epoch)`])],
+      [
+        'kept for',
+        `${inWords(lookup.ttlMs)}, or until a write to ${keys.length === 1 ? 'this row' : 'one of the rows'}`,
+      ],
+    ],
   }
+}
+
+function stateOf(cached: number, asked: number): 'hit' | 'miss' | 'partial' {
+  if (cached === asked) return 'hit'
+  return cached === 0 ? 'miss' : 'partial'
+}
+
+function work(state: Explanation['state'], asked: number, cached: number): string {
+  const rows = asked === 1 ? 'the row' : `${asked} rows`
+  if (state === 'hit') return `${rows} from the store in one call, no SQL`
+  if (state === 'partial') return `${cached} of ${rows} from the store, the other ${asked - cached} by one SQL query`
+  if (state === 'unknown') return 'the store does not answer: the database is asked'
+  return `${rows} by one SQL query, then kept`
+}
+
+const schemeName = (kind: 'primary' | 'unique'): string => (kind === 'primary' ? 'primary key' : 'unique key')
+
+/** Longer values are cut: the line is for people. */
+const LONGEST_VALUE = 40
+
+function rowName(table: string, columns: readonly string[], tokens: readonly string[]): string {
+  const pairs = columns.map((column, at) => `${column}=${cut(tokens[at] ?? '')}`)
+  return `${table}[${pairs.join(', ')}]`
+}
+
+const cut = (text: string): string => (text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text)
+
+const LINE_WIDTH = 88
+
+/** Names side by side, as many as a line takes. */
+function packed(names: readonly string[]): string[] {
+  const lines: string[] = []
+  for (const name of names) {
+    const last = lines.at(-1)
+    if (last !== undefined && last.length + name.length + 2 <= LINE_WIDTH) lines[lines.length - 1] = `${last}, ${name}`
+    else lines.push(name)
+  }
+  return lines
+}
+
+const units = [
+  [86_400_000, 'd'],
+  [3_600_000, 'h'],
+  [60_000, 'min'],
+  [1000, 's'],
+] as const
+
+function inWords(ms: number): string {
+  const [size, name] = units.find(([each]) => ms >= each && ms % each === 0) ?? [1, 'ms']
+  return `${ms / size} ${name}`
+}
+
+// —— writes ——
+
+const ways: Readonly<Record<ImageForm, string>> = {
+  none: 'not at all: the statement runs untouched',
+  new: 'from hidden RETURNING columns of the same statement',
+  'old-new': 'old and new row, from hidden RETURNING columns of the same statement',
+  locked: 'old and new row, locked and read in the same statement',
+  upsert: 'the new row and whether it is new, from hidden RETURNING columns of the same statement',
 }
 
 function explainWrite(origin: Extract<Origin, { parts: unknown }>, context: StatementContext): Facts {
   const shape = context.shape(origin.config.table)
+  const table = shape.name
+  const op = { insert: 'insert into', update: 'update', delete: 'delete from' }[origin.kind]
+  const facts: Facts = { ...nothing, plan: 'write', table }
   const intent = statementPlan(context, origin)
-  if (!intent) return { ...nothing, plan: 'write', table: shape.name, images: 'none needed' }
-  const { plan, reached, everything } = intent
-  const own =
-    plan.form === 'none'
-      ? [`all of ${shape.name} (${plan.reason})`]
-      : plan.schemes.map(
-          ({ kind, columns }) =>
-            `${shape.name} by ${kind === 'primary' ? 'primary key' : 'unique key'} (${columns.join(', ')}) of each touched row`,
-        )
-  const others = reached.map(({ table, reason }) => `all of ${table.replace(/^\d+:/, '')} (${reason})`)
-  const all = everything ? [`everything cached (${everything})`] : []
-  return { ...nothing, plan: 'write', table: shape.name, images: plan.form, invalidates: [...own, ...others, ...all] }
+  if (!intent) {
+    const because = 'neither the table nor anything that the write can reach is cached'
+    return { ...facts, images: 'none needed', title: `${op} ${table}: removes nothing`, notes: [['because', because]] }
+  }
+  const isCached = context.read.source(shape, shape.names) !== 'untracked-table'
+  const invalidates = removals(isCached ? table : undefined, intent)
+  const exact = intent.plan.form !== 'none' && !intent.everything && intent.reached.length === 0
+  return {
+    ...facts,
+    images: intent.plan.form,
+    invalidates,
+    title: `${op} ${table}: removes ${exact ? 'exactly the rows that it touches' : 'more than the rows that it touches'}`,
+    notes: [
+      ['removes', ...invalidates],
+      ...(intent.plan.form === 'none' ? [] : [['learns them', ways[intent.plan.form]] as Note]),
+      ['when', context.scope ? 'after the commit of the transaction' : 'after its commit, before the promise resolves'],
+      ...advices(intent).map((advice): Note => ['what to do', advice]),
+    ],
+  }
 }
 
-function speak(facts: Facts): Explanation {
-  return { ...facts, toString: () => inWords(facts) }
+function removals(cachedTable: string | undefined, { plan, reached, everything, relation }: WriteIntent): string[] {
+  const own = relation && cachedTable !== undefined ? ownRemovals(cachedTable, plan) : []
+  const others = reached.map((each) => whole(nameOf(each.table), each.reason))
+  const all = everything ? [`everything that is cached: ${tellEpoch(everything).because}`] : []
+  return [...own, ...others, ...all]
 }
 
-function inWords(facts: Facts): string {
-  const lines = [
-    `${facts.plan}${facts.table ? ` on ${facts.table}` : ''}: ${facts.reason ?? facts.images ?? facts.state}`,
-  ]
-  if (facts.plan === 'record')
-    lines.push(`  key: ${facts.key.join(', ')}; ${facts.keys} asked, ${facts.state}; ttl ${facts.ttlMs} ms`)
-  if (facts.dependsOn.length > 0) lines.push(`  depends on: ${facts.dependsOn.join('\n              ')}`)
-  if (facts.invalidates.length > 0) lines.push(`  invalidates: ${facts.invalidates.join('\n               ')}`)
-  return lines.join('\n')
+function ownRemovals(table: string, plan: WritePlan): string[] {
+  if (plan.form === 'none') return plan.reason ? [whole(table, plan.reason)] : []
+  const moves = plan.form === 'old-new' || plan.form === 'locked'
+  return plan.schemes.map(({ kind, columns }) => {
+    const row = `${table}[${columns.map((column) => `${column}=…`).join(', ')}]`
+    return `${row} of each touched row${moves && kind === 'unique' ? ', the old and the new value' : ''}`
+  })
+}
+
+const whole = (table: string, reason: EpochReason): string => `${table} (epoch): ${tellEpoch(reason).because}`
+
+/** `6:public.posts` as people write it. */
+function nameOf(id: string): string {
+  const name = id.replace(/^\d+:/, '')
+  return name.startsWith('public.') ? name.slice('public.'.length) : name
+}
+
+function advices({ plan, reached, everything }: WriteIntent): string[] {
+  const reasons = [plan.reason, ...reached.map(({ reason }) => reason), everything]
+  const advice = reasons.flatMap((reason) => (reason && tellEpoch(reason).advice) ?? [])
+  return [...new Set(advice)]
 }

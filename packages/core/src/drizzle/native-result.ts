@@ -24,14 +24,22 @@ export interface PlainTag {
   readonly count: number
   /** True when the user's own statement carries parameters: postgres.js then answers `columns: []`. */
   readonly withParams: boolean
+  /** The user's own text, as postgres.js shows it in its result. */
+  text(): string
 }
 
 /** Takes the hidden rows out of a native result, in place. */
 export function restoreNative(kind: DriverKind, result: unknown, tag: PlainTag): unknown {
   if (kind === 'node-postgres') return restoreNodePostgres(result as NodePostgresResult, tag)
   if (kind === 'postgres-js') return restorePostgresJs(result as PostgresJsResult, tag)
-  const { affectedRows, ...rest } = result as Record<string, unknown>
-  return { ...rest, rows: [], fields: [], ...(affectedRows === undefined ? {} : { affectedRows: tag.count }) }
+  return restorePglite(result as Record<string, unknown>, tag)
+}
+
+/** Which properties a result has depends on PGlite's version. */
+function restorePglite(result: Record<string, unknown>, { command, count }: PlainTag): unknown {
+  const told = { command, affectedRows: count, rowCount: count }
+  const kept = Object.fromEntries(Object.entries(told).filter(([name]) => result[name] !== undefined))
+  return { ...result, rows: [], fields: [], ...kept }
 }
 
 interface NodePostgresResult {
@@ -59,6 +67,7 @@ interface PostgresJsResult extends Array<unknown> {
   count: number
   command: string
   columns: unknown
+  statement: { string: string; columns?: unknown }
 }
 
 function restorePostgresJs(result: PostgresJsResult, tag: PlainTag): unknown {
@@ -66,5 +75,8 @@ function restorePostgresJs(result: PostgresJsResult, tag: PlainTag): unknown {
   result.count = tag.count
   result.command = tag.command
   result.columns = tag.withParams ? [] : undefined
+  // A copy: the driver's own one tells it how to read the rows when the prepared statement runs again.
+  const { columns: _, ...statement } = result.statement
+  result.statement = { ...statement, string: tag.text(), ...(tag.withParams && { columns: [] }) }
   return result
 }

@@ -61,6 +61,7 @@ export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Que
       })
     } catch (error) {
       if (error === fellIntoTransaction) return this.runPlain('in-transaction', placeholders, token)
+      context.write.noteError(error)
       noteFailure(context, source, error)
       // The statement as written decides: it answers, or fails with the error that the user would have seen.
       return this.runPlain('load-failed', placeholders, token)

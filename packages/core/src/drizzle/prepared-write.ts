@@ -80,7 +80,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const prepared =
       form && this.#forms.fields
         ? context.session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
-        : context.session.prepareQuery(query, this.#forms.fields, ownName, !this.#call.native, undefined, metadata)
+        : context.session.prepareQuery(query, this.#call.fields, ownName, !this.#call.native, undefined, metadata)
     const compiled = { plan: form, query, prepared }
     this.#compiled.set(form?.name ?? '', compiled)
     return compiled
@@ -88,8 +88,9 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
 
   override async execute(placeholders?: Record<string, unknown>, token: unknown = this.#token): Promise<unknown> {
     const { context } = this.#call
+    // In a transaction nothing waits; and while facts are waited for, one may begin on a shared connection.
+    if (!currentScope(context) && !context.write.facts()) await context.write.awaitFacts()
     const scope = currentScope(context)
-    if (!scope && !context.write.facts()) await context.write.awaitFacts()
     const intent = this.#intent()
     const compiled = this.#compile(intent?.plan)
     try {
@@ -121,13 +122,15 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     try {
       raw = await prepared.execute(placeholders, token)
     } catch (error) {
+      write.noteError(error)
       for (const to of destinations(this.#call.context, scope)) await write.failed(intent, error, to)
       throw plan ? retellError(error, this.getQuery()) : error
     }
-    const { result, touched } = plan ? this.#split(raw, plan) : { result: raw, touched: this.#counted(raw) }
+    const touched = plan ? this.#touchedBy(raw, plan) : this.#counted(raw)
     if (intent) for (const to of destinations(this.#call.context, scope)) await write.done(intent, touched, to)
     await reportBeyond(this.#call.context, this.#textToJudge(compiled), scope)
-    return result
+    // After the invalidation: a column's own mapping may throw, and the write has happened all the same.
+    return plan ? this.#resultOf(raw, plan, touched.count ?? 0) : raw
   }
 
   /** Without hidden columns only the number of rows is known. */
@@ -137,27 +140,31 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     return { images: [], count, unknownRows: false }
   }
 
-  #split(raw: unknown, plan: WritePlan): { result: unknown; touched: TouchedRows } {
+  #touchedBy(raw: unknown, plan: WritePlan): TouchedRows {
     const { fields } = this.#forms
-    if (!fields) return this.#splitNative(raw, plan)
-    const rows = raw as unknown[][]
-    const touched = touchedBy(
-      plan,
-      rows.map((row) => row.slice(fields.length)),
-      rows.length,
-    )
-    // Trailing values are not among the fields, so Drizzle's own mapping leaves them out.
-    return { result: rows.map((row) => mapResultRow(fields, row, this.joinsNotNullableMap)), touched }
-  }
-
-  #splitNative(raw: unknown, plan: WritePlan): { result: unknown; touched: TouchedRows } {
+    if (fields) {
+      const rows = raw as unknown[][]
+      const hidden = rows.map((row) => row.slice(fields.length))
+      return touchedBy(plan, hidden, rows.length)
+    }
     const { kind } = this.#call.context.client
     const rows = hiddenRows(kind, raw)
     const total = plan.limit === undefined ? touchedCount(kind, raw) : Number(rows[0]?.at(-1) ?? 0)
-    const count = total ?? rows.length
-    const withParams = this.#compile(plan).query.params.length > 0
-    const tag = { command: commands[this.#call.origin.kind], count, withParams }
-    return { result: restoreNative(kind, raw, tag), touched: touchedBy(plan, rows, count) }
+    return touchedBy(plan, rows, total ?? rows.length)
+  }
+
+  /** What the plain statement would have given. */
+  #resultOf(raw: unknown, plan: WritePlan, count: number): unknown {
+    const { fields } = this.#forms
+    // Trailing values are not among the fields, so Drizzle's own mapping leaves them out.
+    if (fields) return (raw as unknown[][]).map((row) => mapResultRow(fields, row, this.joinsNotNullableMap))
+    const compiled = this.#compile(plan)
+    return restoreNative(this.#call.context.client.kind, raw, {
+      command: commands[this.#call.origin.kind],
+      count,
+      withParams: compiled.query.params.length > 0,
+      text: () => (plan.form === 'locked' ? this.getQuery().sql : this.#textToJudge(compiled)),
+    })
   }
 
   /**

@@ -30,7 +30,7 @@ import {
   type RecordQuestion,
   settleCallbacks,
 } from './record-question.ts'
-import type { CallOptions, StatementContext } from './statement-context.ts'
+import { type CallOptions, currentScope, destinations, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 import { buildCore, changedColumns } from './write-forms.ts'
 
@@ -81,7 +81,17 @@ function wrapHandle(real: Database, dialect: Dialect, session: WrapSession, tool
   if ('schema' in real) own.schema = (real as Transaction).schema
   lazily(db, 'query', () => relationalBuilders(real, Wrapped, dialect, session.wrapped))
   lazily(db, '$aside', () => tools.handle(session, () => db))
+  if (!tools.write.idle) own.$cache = { ...real.$cache, invalidate: drizzleInvalidate(session) }
   return db
+}
+
+/** Drizzle's own verb: whole tables fall, at once or at the commit. Tags have nothing cached under them. */
+function drizzleInvalidate(session: WrappedSession): (params: { tables?: unknown }) => Promise<void> {
+  const context = contextOf(session)
+  return async ({ tables = [] }) => {
+    const named = [tables].flat().map((table) => (typeof table === 'string' ? table : context.shape(table as object)))
+    for (const to of destinations(context, currentScope(context))) await context.write.invalidateTables(named, to)
+  }
 }
 
 /** An own, enumerable property that is computed at its first use; `withReplicas` copies own enumerable ones only. */
@@ -133,7 +143,11 @@ function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
   dialect.sqlToQuery = (sql, invokeSource) => {
     if (invokeSource !== undefined) return real.sqlToQuery(sql, invokeSource)
     const query = new LazyQuery(sql, real)
-    return originOf(sql)?.kind === 'relational' ? relationalQuery(query) : query
+    const origin = originOf(sql)
+    if (origin?.kind !== 'relational') return query
+    // It will be needed anyway, and what is wrong with the query is thrown here, as plain Drizzle does.
+    if (typeof origin.question === 'string') void query.compiled
+    return relationalQuery(query)
   }
   return dialect
 }
@@ -289,7 +303,7 @@ function questionOf(
 }
 
 /** Drizzle's own switch, `$withCache(…)`, as the builder hands it on. */
-function cacheOptions(config: unknown): { off: boolean; ttlMs: number | undefined } {
+export function cacheOptions(config: unknown): { off: boolean; ttlMs: number | undefined } {
   const {
     enable,
     tag,
@@ -340,6 +354,7 @@ async function runTransaction(
     return result
   } catch (error) {
     scope.over = true
+    if (!isOurs(error)) write.noteError(error)
     if (finished && !isOurs(error)) await write.uncertain(scope, error)
     throw error
   } finally {

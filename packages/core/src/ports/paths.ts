@@ -50,6 +50,8 @@ export interface WriteIntent {
   readonly everything: EpochReason | undefined
   /** The reached tables fall even when no row was touched (statement-level triggers). */
   readonly always: boolean
+  /** The reading of the catalog that it was decided from. */
+  readonly version: number | undefined
 }
 
 /** Collects what a transaction makes stale until its commit. */
@@ -89,6 +91,10 @@ export interface WritePath {
   writesBeyond(text: string): boolean
   /** After a statement failed: nothing to do for a definite failure, else the unknown-outcome rules. */
   failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined): Promise<void>
+  /** Drizzle's own `$cache.invalidate`: tables, or their names as `name` or `schema.name`. */
+  invalidateTables(tables: readonly (NamedTable | string)[], scope: Scope | undefined): Promise<void>
+  /** A statement or transaction failed: some errors say that the facts may be out of date. */
+  noteError(error: unknown): void
   /** The transaction of this scope has committed. */
   committed(scope: Scope): Promise<void>
   /** The transaction of this scope may or may not have committed. */

@@ -16,6 +16,26 @@ export function isDefiniteState(state: string | undefined): boolean {
   return state !== undefined && !state.startsWith('08') && !state.startsWith('57P') && state !== '40003'
 }
 
+/**
+ * Whether an error says that what is known of the catalog may be out of date: a table, column or privilege that was
+ * thought to be there is not, the server has become read-only, or the connection to it was lost (DESIGN 3.5).
+ */
+export function doubtsFacts(error: unknown): boolean {
+  const state = sqlState(error)
+  if (state === undefined) return !neverSent(error) || isUnreachable(error)
+  return /^(?:42P01|42703|42501|25006|57P0.|08...)$/.test(state)
+}
+
+/** The server could not be reached: another may answer in its place the next time. */
+function isUnreachable(error: unknown): boolean {
+  for (let depth = 0, at = error; depth < 5 && typeof at === 'object' && at !== null; depth++) {
+    const { code, syscall, cause } = at as Record<string, unknown>
+    if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || syscall === 'connect') return true
+    at = cause
+  }
+  return false
+}
+
 /** The SQLSTATE of a driver error, however deep Drizzle wrapped it. */
 export function sqlState(error: unknown): string | undefined {
   for (let depth = 0, at = error; depth < 5 && typeof at === 'object' && at !== null; depth++) {

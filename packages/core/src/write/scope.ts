@@ -8,6 +8,9 @@ export type TableChange = Set<string> | { readonly reason: EpochReason }
 /** Most texts that wait to be judged; more, and everything falls. */
 const MOST_TEXTS = 1000
 
+/** Most keys that a transaction collects of one table; more, and the whole table falls. */
+const MOST_KEYS = 10_000
+
 /**
  * What a write, or a transaction's writes so far, made stale. Whatever needs facts that are not there yet is kept as it
  * was said (a name, a text) and understood when it is made known.
@@ -17,6 +20,10 @@ export class Changes implements Scope {
   readonly named: { readonly table: NamedTable; readonly reason: EpochReason }[] = []
   readonly texts: string[] = []
   everything: EpochReason | undefined
+  /** One of the texts changed the schema. */
+  ddl = false
+  /** The oldest reading of the catalog that keys and tables were derived from. */
+  since: number | undefined
   readonly #parent: Changes | undefined
   #over = false
   /** This savepoint has ended: what still comes in belongs to the transaction around it. */
@@ -54,6 +61,13 @@ export class Changes implements Scope {
     const change = this.tables.get(table)
     if (!change) this.tables.set(table, new Set(keys))
     else if (change instanceof Set) for (const key of keys) change.add(key)
+    const now = this.tables.get(table)
+    if (now instanceof Set && now.size > MOST_KEYS) this.addTable(table, 'too-many-rows')
+  }
+
+  /** Notes under which reading of the catalog something was derived. */
+  derivedFrom(version: number | undefined): void {
+    if (version !== undefined && version < (this.since ?? Number.POSITIVE_INFINITY)) this.since = version
   }
 
   addTable(table: RelationId, reason: EpochReason): void {
@@ -68,15 +82,19 @@ export class Changes implements Scope {
   }
 
   addText(text: string): void {
-    if (this.everything || this.texts.includes(text)) return
-    if (this.texts.length < MOST_TEXTS) this.texts.push(text)
-    else this.addEverything('overflow')
+    if (this.texts.includes(text)) return
+    if (this.texts.length < MOST_TEXTS) {
+      this.texts.push(text)
+      return
+    }
+    this.addEverything('overflow')
+    // One that nobody looks at may have changed the schema.
+    this.ddl = true
   }
 
   addEverything(reason: EpochReason): void {
     this.everything ??= reason
-    // What everything covers needs no name of its own.
-    this.texts.length = 0
+    // What everything covers needs no name of its own. Texts stay: one of them may have changed the schema.
     this.named.length = 0
   }
 
@@ -101,6 +119,8 @@ export class Changes implements Scope {
     for (const { table, reason } of child.named) this.addNamed(table, reason)
     for (const text of child.texts) this.addText(text)
     if (child.everything) this.addEverything(child.everything)
+    this.ddl ||= child.ddl
+    this.derivedFrom(child.since)
   }
 
   /** Forgets what was collected; a scope that was made known starts again. */
@@ -109,5 +129,7 @@ export class Changes implements Scope {
     this.named.length = 0
     this.texts.length = 0
     this.everything = undefined
+    this.ddl = false
+    this.since = undefined
   }
 }

@@ -11,13 +11,19 @@ export interface OutcomeWith {
   publish(changes: Changes): Promise<void>
 }
 
+export interface DoubtfulTables {
+  readonly ids: readonly RelationId[]
+  /** The tables that the write has locked, by oid; empty: any. */
+  readonly locked: readonly number[]
+}
+
 /** Tables whose last write may or may not have happened. */
 export interface UnknownOutcomes {
   /** True while reads of the table must go to the database. */
   blocks(table: RelationId): boolean
   readonly any: boolean
   /** Invalidates at once, and again when the write is known to be over. Resolves after the first. */
-  begin(changes: Changes, tables: readonly { id: RelationId; oid: number }[], error: unknown): Promise<void>
+  begin(changes: Changes, tables: DoubtfulTables, error: unknown): Promise<void>
   close(): void
 }
 
@@ -46,12 +52,12 @@ export function createUnknownOutcomes(tools: OutcomeWith): UnknownOutcomes {
       return blocked.size > 0
     },
     async begin(changes, tables, error) {
-      const ids = tables.map(({ id }) => id)
+      const { ids, locked } = tables
       const held = ids.length > 0 ? ids : [EVERYTHING]
       for (const id of held) count(id, 1)
       tools.voice.emit({ type: 'outcomeUnknown', tables: ids, error })
       await tools.publish(changes)
-      void untilOver(tools, tables, () => closed).then(async (over) => {
+      void untilOver(tools, locked, () => closed).then(async (over) => {
         if (!over) return
         await tools.publish(changes)
         for (const id of held) count(id, -1)
@@ -66,13 +72,13 @@ export function createUnknownOutcomes(tools: OutcomeWith): UnknownOutcomes {
 
 async function untilOver(
   tools: OutcomeWith,
-  tables: readonly { oid: number }[],
+  locked: readonly number[],
   closed: () => boolean,
 ): Promise<boolean> {
   let writers: readonly string[] | undefined
   for (let pause = FIRST_LOOK_MS; !closed(); pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     try {
-      writers ??= await writersOf(tools, tables)
+      writers ??= await writersOf(tools, locked)
       if (writers.length === 0 || !(await anyLeft(tools, writers))) return true
     } catch (error) {
       // The database may be down for long; the tables stay blocked, which costs hits and nothing else.
@@ -98,8 +104,8 @@ const writing = [
 ]
 const quoted = (texts: readonly string[]): string => texts.map((text) => `'${text.replaceAll("'", "''")}'`).join(', ')
 
-async function writersOf(tools: OutcomeWith, tables: readonly { oid: number }[]): Promise<string[]> {
-  const which = tables.length > 0 ? `and relation in (${tables.map(({ oid }) => Number(oid)).join(', ')})` : ''
+async function writersOf(tools: OutcomeWith, locked: readonly number[]): Promise<string[]> {
+  const which = locked.length > 0 ? `and relation in (${locked.map(Number).join(', ')})` : ''
   const rows = await tools.run(
     // Databases made from one template have the same numbers for their tables.
     `select distinct virtualtransaction::text from pg_catalog.pg_locks where locktype = 'relation' ${which} and mode in (${quoted(writing)})

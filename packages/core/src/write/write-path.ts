@@ -11,7 +11,7 @@ import type { EpochReason, InvalidateCause } from '../ports/events.ts'
 import type { NamedTable, Scope, WriteIntent, WritePath, WrittenRows } from '../ports/paths.ts'
 import type { Voice } from '../ports/voice.ts'
 import { boundByKey } from './bound-by-key.ts'
-import { isDefiniteFailure, isDefiniteState, sqlState } from './classify-failure.ts'
+import { doubtsFacts, isDefiniteFailure, isDefiniteState, sqlState } from './classify-failure.ts'
 import { deriveKeys } from './derive-keys.ts'
 import { planWrite } from './plan-write.ts'
 import { Changes } from './scope.ts'
@@ -33,8 +33,10 @@ export interface WriteWith {
   facts(): CatalogFacts | undefined
   /** Waits a bounded time for the first facts. */
   awaitFacts(): Promise<void>
-  /** The catalog must be read again, e.g. after DDL. */
-  expireFacts(reason: string): void
+  /** The facts may be out of date: they are read again with the next query. */
+  expireFacts(): void
+  /** After DDL: resolves when the catalog was read again, or could not be in time. */
+  rereadFacts(): Promise<void>
   reach(facts: CatalogFacts, table: RelationId, op: WriteOp, changed: ReadonlySet<string> | 'all'): ReachedTables
   classify(text: string, facts: CatalogFacts | undefined): SqlVerdict
   writesBeyond(text: string, facts: CatalogFacts): boolean
@@ -58,6 +60,8 @@ interface Expanded {
   readonly labels: string[]
   readonly epochs: { readonly table: string; readonly reason: EpochReason }[]
   readonly keys: number
+  /** The schema changed: the catalog is to be read again. */
+  readonly ddl: boolean
 }
 
 /** The write path (PROTOCOL 3.6): plan before, learn the rows from the statement, make known after the commit. */
@@ -93,14 +97,16 @@ export class WriteThrough implements WritePath {
     this.#noteKeyUpdate(relation, statement.changed)
     const reached = this.#reach(facts, relation, reachOp(statement), statement.changed)
     if (!this.#with.cached(relation))
-      return reached.reached.length > 0 || reached.everything ? { ...untouchedPlan, ...reached, relation } : undefined
+      return reached.reached.length > 0 || reached.everything
+        ? { ...untouchedPlan, ...reached, relation, version: facts.version }
+        : undefined
     const plan = planWrite(questionOf(statement, relation), {
       serverVersion: facts.serverVersion,
       schemes: this.#with.schemes(relation, facts),
       maxTouched: this.#with.maxTouched(relation),
       keysMove: this.#keysMove.has(relation.id),
     })
-    return { plan, relation, ...reached }
+    return { plan, relation, ...reached, version: facts.version }
   }
 
   #noteKeyUpdate(relation: RelationFacts, changed: WriteQuestion['changed']): void {
@@ -133,11 +139,11 @@ export class WriteThrough implements WritePath {
 
   async done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void> {
     const changes = this.#surely(() => this.#changesOf(intent, touched))
-    if (!changes.empty) await this.#tell(changes, scope, 'write')
+    if (!changes.empty) await this.#queueOrPublish(changes, scope, 'write')
   }
 
   /** Queued to the transaction; made known at once when there is none, or none any more. */
-  async #tell(changes: Changes, scope: Scope | undefined, cause: InvalidateCause): Promise<void> {
+  async #queueOrPublish(changes: Changes, scope: Scope | undefined, cause: InvalidateCause): Promise<void> {
     if (scope) (scope as Changes).absorb(changes)
     if (!scope || scope.over) await this.publish(changes, cause)
   }
@@ -156,7 +162,8 @@ export class WriteThrough implements WritePath {
 
   #changesOf(intent: WriteIntent, touched: TouchedRows): Changes {
     const changes = new Changes()
-    const { relation, plan, reached, everything, always } = intent
+    const { relation, plan, reached, everything, always, version } = intent
+    changes.derivedFrom(version)
     // A rule may write in the statement's place, and the count is then not of the rows that changed.
     const happened = touched.count !== 0 || touched.images.length > 0 || relation?.rules === true
     if (relation && this.#with.cached(relation) && happened) {
@@ -175,7 +182,7 @@ export class WriteThrough implements WritePath {
     const changes = new Changes()
     if (tables) for (const table of tables) changes.addNamed(table, 'by-hand')
     else changes.addText(text)
-    await this.#tell(changes, scope, 'unknown-write')
+    await this.#queueOrPublish(changes, scope, 'unknown-write')
   }
 
   judgeLater(text: string): void {
@@ -230,9 +237,13 @@ export class WriteThrough implements WritePath {
 
   async #beginUnknown(changes: Changes, error: unknown): Promise<void> {
     const facts = this.#with.facts()
-    const ids = changes.everything || !facts ? this.#allIds(facts) : [...this.#resolve(changes, facts).tables.keys()]
-    const tables = ids.flatMap((id) => facts?.relations.get(id) ?? [])
-    await this.#with.unknown.begin(changes, tables, error)
+    const resolved = facts && this.#resolve(changes, facts)
+    const everything = !resolved || resolved.everything !== undefined
+    const named = resolved ? [...resolved.tables.keys()] : []
+    const ids = everything ? [...new Set([...named, ...this.#allIds(facts)])] : named
+    // Which table such a write has locked is not known: then every writer of the moment is waited for.
+    const locked = everything ? [] : ids.flatMap((id) => facts?.relations.get(id)?.oid ?? [])
+    await this.#with.unknown.begin(changes, { ids, locked }, error)
   }
 
   #allIds(facts: CatalogFacts | undefined): RelationId[] {
@@ -244,9 +255,48 @@ export class WriteThrough implements WritePath {
     const changes = new Changes()
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
+    changes.derivedFrom(facts?.version)
     if (!facts || !relation) changes.addNamed(table, 'by-hand')
     else this.#addWritten(changes, facts, relation, rows)
-    await this.#tell(changes, scope, 'hand')
+    await this.#queueOrPublish(changes, scope, 'hand')
+  }
+
+  async invalidateTables(tables: readonly (NamedTable | string)[], scope: Scope | undefined): Promise<void> {
+    await this.awaitFactsOutside(scope)
+    const facts = this.#with.facts()
+    const changes = new Changes()
+    for (const table of tables) {
+      if (typeof table !== 'string') changes.addNamed(table, 'by-hand')
+      else this.#addByName(changes, facts, table)
+    }
+    await this.#queueOrPublish(changes, scope, 'hand')
+  }
+
+  /** A dot may part schema and table, or belong to a name. */
+  #addByName(changes: Changes, facts: CatalogFacts | undefined, text: string): void {
+    const dot = text.indexOf('.')
+    const names: NamedTable[] = [{ schema: undefined, name: text }]
+    if (dot > 0) names.push({ schema: text.slice(0, dot), name: text.slice(dot + 1) })
+    const found = facts && names.filter(({ schema, name }) => findRelation(facts, schema, name))
+    if (!found?.length) changes.addEverything('by-hand')
+    for (const name of found ?? []) changes.addNamed(name, 'by-hand')
+  }
+
+  noteError(error: unknown): void {
+    if (doubtsFacts(error)) this.#with.expireFacts()
+  }
+
+  /** What the catalog says changed: those tables and what a write to them may reach. */
+  async catalogChanged(tables: readonly RelationId[], triggersCame: boolean): Promise<void> {
+    const changes = new Changes()
+    const facts = this.#with.facts()
+    if (triggersCame) changes.addEverything('catalog-changed')
+    for (const id of tables) {
+      const relation = facts?.relations.get(id)
+      if (facts && relation) this.#addWhole(changes, facts, relation, 'catalog-changed')
+      else changes.addTable(id, 'catalog-changed')
+    }
+    await this.publish(changes, 'catalog')
   }
 
   /** Removes the stamps of one key, given as driver values by column name. */
@@ -259,9 +309,10 @@ export class WriteThrough implements WritePath {
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
     const changes = new Changes()
+    changes.derivedFrom(facts?.version)
     if (!facts || !relation) changes.addNamed(table, 'by-hand')
     else changes.addKeys(relation.id, this.#keysOfKey(facts, relation, row))
-    await this.#tell(changes, scope, 'hand')
+    await this.#queueOrPublish(changes, scope, 'hand')
   }
 
   #keysOfKey(facts: CatalogFacts, relation: RelationFacts, row: Readonly<Record<string, unknown>>): string[] {
@@ -324,25 +375,23 @@ export class WriteThrough implements WritePath {
     const facts = this.#with.facts()
     if (!facts) return this.#with.defer(changes)
     const expanded = this.expand(changes, facts)
-    if (expanded.batch.length === 0) return
-    for (const { table, reason } of expanded.epochs) this.#with.voice.emit({ type: 'epochReplaced', table, reason })
-    this.#with.voice.emit({
-      type: 'invalidate',
-      keys: expanded.keys,
-      epochs: expanded.epochs.length,
-      tables: expanded.labels,
-      cause,
-    })
-    const outcome = await this.#with.deliver({ tables: expanded.batch })
+    const outcome = expanded.batch.length > 0 ? await this.#tell(expanded, cause) : 'delivered'
+    if (expanded.ddl) await this.#with.rereadFacts()
     // With an unknown outcome the caller gets the error that he has; of the catalog nobody is told.
     const tells = cause !== 'catalog' && cause !== 'unknown-outcome'
     if (outcome === 'queued' && this.#with.onPending === 'reject' && tells) throw notDelivered()
   }
 
+  #tell({ batch, keys, epochs, labels }: Expanded, cause: InvalidateCause): Promise<'delivered' | 'queued'> {
+    for (const { table, reason } of epochs) this.#with.voice.emit({ type: 'epochReplaced', table, reason })
+    this.#with.voice.emit({ type: 'invalidate', keys, epochs: epochs.length, tables: labels, cause })
+    return this.#with.deliver({ tables: batch })
+  }
+
   /** Closures and "all cached tables" are expanded here, when keys are made known, and not before. */
   expand(changes: Changes, facts: CatalogFacts): Expanded {
     const resolved = this.#resolve(changes, facts)
-    const expanded: Expanded & { keys: number } = { batch: [], labels: [], epochs: [], keys: 0 }
+    const expanded: Expanded & { keys: number } = { batch: [], labels: [], epochs: [], keys: 0, ddl: resolved.ddl }
     const whole = resolved.everything ? this.#with.cachedRelations(facts) : []
     for (const relation of whole) resolved.addTable(relation.id, resolved.everything as EpochReason)
     for (const [id, change] of resolved.tables) {
@@ -365,6 +414,7 @@ export class WriteThrough implements WritePath {
   #resolve(changes: Changes, facts: CatalogFacts): Changes {
     const resolved = new Changes()
     resolved.absorb(changes)
+    if (changes.since !== undefined && changes.since !== facts.version) this.#widen(resolved, facts)
     for (const { table, reason } of changes.named) {
       const relation = findRelation(facts, table.schema, table.name)
       if (relation) this.#addWhole(resolved, facts, relation, reason)
@@ -374,10 +424,18 @@ export class WriteThrough implements WritePath {
     return resolved
   }
 
+  /** The catalog was read anew since: there may be keys, and ways to other tables, that the write did not know of. */
+  #widen(resolved: Changes, facts: CatalogFacts): void {
+    for (const id of [...resolved.tables.keys()]) {
+      const relation = facts.relations.get(id)
+      if (relation) this.#addWhole(resolved, facts, relation, 'catalog-changed')
+    }
+  }
+
   #resolveText(resolved: Changes, text: string, facts: CatalogFacts): void {
     const verdict = this.#with.classify(text, facts)
     if (verdict.kind !== 'write') return
-    if (verdict.ddl) this.#with.expireFacts('ddl')
+    resolved.ddl ||= verdict.ddl
     const tables = verdict.tables === 'unknown' ? [] : verdict.tables
     if (tables.length === 0) resolved.addEverything('raw-sql')
     for (const { schema, name } of tables) {
@@ -424,4 +482,5 @@ const untold: WriteIntent = {
   reached: [],
   everything: 'catalog-unknown',
   always: true,
+  version: undefined,
 }

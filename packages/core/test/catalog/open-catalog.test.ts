@@ -103,6 +103,40 @@ describe('when it reads', () => {
     expect(database.open()).toBe(1)
   })
 
+  it('after an idle time nothing is decided from facts older than staleMs; the next reading brings them back', async () => {
+    const catalog = await opened({ rereadMs: 24_000, staleMs: 30_000 })
+    await clock.advanceAndSettle(29_999)
+    expect(catalog.facts).toBeDefined()
+    await clock.advanceAndSettle(1)
+    expect(catalog.facts).toBeUndefined()
+    const ready = catalog.ready()
+    await database.reply(small)
+    await ready
+    expect([catalog.facts?.version, database.state.catalogQueries]).toEqual([1, 2])
+  })
+
+  it('facts that were stale are there again before onChange is called, which must not wait for itself', async () => {
+    const seen: unknown[] = []
+    const catalog: Catalog = await opened({
+      rereadMs: 24_000,
+      staleMs: 30_000,
+      onChange: async () => void seen.push(catalog.facts?.version),
+    })
+    await clock.advanceAndSettle(30_000)
+    catalog.want()
+    await database.reply(wider)
+    expect(seen).toEqual([2])
+  })
+
+  it('while queries run, facts never grow stale', async () => {
+    const catalog = await opened({ rereadMs: 24_000, staleMs: 30_000 })
+    await clock.advanceAndSettle(24_000)
+    catalog.want()
+    await database.reply(small)
+    await clock.advanceAndSettle(20_000)
+    expect(catalog.facts).toBeDefined()
+  })
+
   it('expired facts are read again with the next query and used meanwhile', async () => {
     const catalog = await opened()
     catalog.expire('42P01')
