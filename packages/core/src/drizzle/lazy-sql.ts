@@ -159,9 +159,12 @@ const shared: PropertyDescriptorMap = Object.fromEntries(
 )
 const lazy = Symbol('drizzle-aside.lazy-query')
 
-/** As {@link LazyQuery}, for relational queries, whose `toSQL()` returns the object itself and needs own properties. */
-export function relationalQuery(query: LazyQuery): Query {
-  const plain = Object.defineProperties({}, shared)
+/**
+ * As {@link LazyQuery}, for relational queries, whose `toSQL()` returns the object itself and needs own properties. An
+ * eager one is compiled now: what is wrong with the query is thrown where plain Drizzle throws it.
+ */
+export function relationalQuery(query: LazyQuery, eager: boolean): Query {
+  const plain = eager ? { ...query.compiled } : Object.defineProperties({}, shared)
   Object.defineProperty(plain, lazy, { value: query })
   return plain as Query
 }

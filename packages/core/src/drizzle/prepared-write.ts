@@ -118,6 +118,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const { prepared, plan } = compiled
     prepared.joinsNotNullableMap = this.joinsNotNullableMap
     const { write } = this.#call.context
+    const known = intent ?? write.facts()
     let raw: unknown
     try {
       raw = await prepared.execute(placeholders, token)
@@ -127,10 +128,25 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
       throw plan ? retellError(error, this.getQuery()) : error
     }
     const touched = plan ? this.#touchedBy(raw, plan) : this.#counted(raw)
-    if (intent) for (const to of destinations(this.#call.context, scope)) await write.done(intent, touched, to)
-    await reportBeyond(this.#call.context, this.#textToJudge(compiled), scope)
+    // While the statement ran, a way to something cached may have come into being.
+    const meant = known !== intent && known !== write.facts() ? this.#intent() : intent
+    await this.#report(meant && { ...meant, plan: intent?.plan ?? noImages(meant.plan) }, touched, compiled, scope)
     // After the invalidation: a column's own mapping may throw, and the write has happened all the same.
     return plan ? this.#resultOf(raw, plan, touched.count ?? 0) : raw
+  }
+
+  /** Tells what was written, all of it: where the user wants to hear of a store that cannot be reached, at the end. */
+  async #report(
+    intent: WriteIntent | undefined,
+    touched: TouchedRows,
+    compiled: Compiled,
+    scope: Scope | undefined,
+  ): Promise<void> {
+    const { context } = this.#call
+    const rows = intent
+      ? destinations(context, scope).map((to) => () => context.write.done(intent, touched, to))
+      : []
+    await oneAfterAnother([...rows, () => reportBeyond(context, this.#textToJudge(compiled), scope)])
   }
 
   /** Without hidden columns only the number of rows is known. */
@@ -203,6 +219,13 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
 function nameOf(name: string, plan: WritePlan): string {
   const own = `${name}:${digest(plan.name).slice(0, 8)}`
   return Buffer.byteLength(own) <= 63 ? own : digest(own)
+}
+
+/** Does all of it, whatever fails on the way, and then rejects with the first failure. */
+async function oneAfterAnother(tasks: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const task of tasks) await task().catch((error: unknown) => failures.push(error))
+  if (failures.length > 0) throw failures[0]
 }
 
 /** SQLSTATE 42501 on a rewritten autocommit statement; in a transaction the error has ended it already. */
@@ -290,8 +313,12 @@ async function reportBeyond(context: StatementContext, text: string, scope: Scop
 }
 
 /** What the write path would do with a statement, without running it. */
-export function statementPlan(context: StatementContext, origin: WriteOrigin): WriteIntent | undefined {
+export function statementPlan(
+  context: StatementContext,
+  origin: WriteOrigin,
+): { intent: WriteIntent | undefined; statement: WriteStatement } {
   const call = { context, origin, fields: origin.config.returning, name: undefined, metadata: undefined, native: false }
   const forms = formsOf(call)
-  return context.write.plan(forms.shape, statementOf(call, forms))
+  const statement = statementOf(call, forms)
+  return { intent: context.write.plan(forms.shape, statement), statement }
 }

@@ -81,7 +81,7 @@ function wrapHandle(real: Database, dialect: Dialect, session: WrapSession, tool
   if ('schema' in real) own.schema = (real as Transaction).schema
   lazily(db, 'query', () => relationalBuilders(real, Wrapped, dialect, session.wrapped))
   lazily(db, '$aside', () => tools.handle(session, () => db))
-  if (!tools.write.idle) own.$cache = { ...real.$cache, invalidate: drizzleInvalidate(session) }
+  if (!tools.write.idle) own.$cache = { ...(real.$cache as object | undefined), invalidate: drizzleInvalidate(session) }
   return db
 }
 
@@ -145,9 +145,8 @@ function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
     const query = new LazyQuery(sql, real)
     const origin = originOf(sql)
     if (origin?.kind !== 'relational') return query
-    // It will be needed anyway, and what is wrong with the query is thrown here, as plain Drizzle does.
-    if (typeof origin.question === 'string') void query.compiled
-    return relationalQuery(query)
+    // What no record can answer needs its text anyway.
+    return relationalQuery(query, typeof origin.question === 'string')
   }
   return dialect
 }

@@ -1,0 +1,43 @@
+/** A wrapped db cannot be told from plain Drizzle: every form of statement, on every driver, three times in a row. */
+import { memoryStore } from 'drizzle-aside'
+import { describe, expect, it } from 'vitest'
+import { compareSurface, compareTexts } from '../../support/compare-surface.ts'
+import { openPair, subjects } from '../../support/surface-pair.ts'
+
+describe.each(subjects)('over %s', (_, driver, line) => {
+  it('every statement comes to the same with all tables cached, hits included', async () => {
+    const pair = await openPair(driver, line)
+    try {
+      expect(compareTexts(pair.plain, pair.wrapped)).toEqual([])
+      expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 3 })).toEqual([])
+      expect(pair.wrapped.$aside.stats().hits).toBeGreaterThan(100)
+    } finally {
+      await pair.close()
+    }
+  })
+
+  it('every statement comes to the same with no table cached', async () => {
+    const pair = await openPair(driver, line, { tables: [] })
+    try {
+      expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 1 })).toEqual([])
+      expect(pair.app.told.events.map(({ type }) => type)).not.toContain('invalidate')
+    } finally {
+      await pair.close()
+    }
+  })
+
+  it('F18: every statement comes to the same with a store that never holds anything', async () => {
+    const none = {
+      ...memoryStore(),
+      read: async (keys: readonly string[]) => keys.map(() => null),
+      write: async () => {},
+    }
+    const pair = await openPair(driver, line, { store: none })
+    try {
+      expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 1 })).toEqual([])
+      expect(pair.wrapped.$aside.stats().hits).toBe(0)
+    } finally {
+      await pair.close()
+    }
+  })
+})
