@@ -1,7 +1,7 @@
 import type { BypassReason, EpochReason } from '../model/reasons.ts'
-import type { Lookup, LookupKey } from '../model/record.ts'
-import type { ImageForm, WritePlan } from '../model/write.ts'
-import type { WriteIntent } from '../ports/paths.ts'
+import type { Lookup, LookupKey, RecordSource } from '../model/record.ts'
+import type { ImageForm, WritePlan, WriteStatement } from '../model/write.ts'
+import type { MatchedKeys, WriteIntent } from '../ports/paths.ts'
 import { chunksOf, is, orderFields, Table } from './internals.ts'
 import { type Origin, originOf } from './lazy-sql.ts'
 import { planRead } from './prepared-read.ts'
@@ -82,7 +82,7 @@ function speak({ title, notes, ...facts }: Facts): Explanation {
   return { ...facts, toString: () => [title, ...notes.flatMap(layOut)].join('\n') }
 }
 
-const LABEL_WIDTH = 12
+const LABEL_WIDTH = 13
 
 function layOut([label, ...lines]: Note): string[] {
   return lines.map((line, at) => `  ${(at === 0 ? label : '').padEnd(LABEL_WIDTH)}${line}`)
@@ -133,7 +133,7 @@ async function explainRead(
   if (typeof planned === 'string') return explainBypass(question.shape.name, planned)
   const { lookup } = planned
   const { source, scheme, keys } = lookup
-  const table = source.label
+  const table = tableName(source.label)
   const peeked = await Promise.all(keys.map((key) => verbs.peek(lookup, key)))
   const cachedKeys = peeked.filter((state) => state === 'hit').length
   const state = peeked.includes('unknown') ? 'unknown' : stateOf(cachedKeys, keys.length)
@@ -169,10 +169,13 @@ function stateOf(cached: number, asked: number): 'hit' | 'miss' | 'partial' {
 function work(state: Explanation['state'], asked: number, cached: number): string {
   const rows = asked === 1 ? 'the row' : `${asked} rows`
   if (state === 'hit') return `${rows} from the store in one call, no SQL`
-  if (state === 'partial') return `${cached} of ${rows} from the store, the other ${asked - cached} by one SQL query`
+  if (state === 'partial') return `${cached} of ${rows} from the store, ${asked - cached} by one SQL query`
   if (state === 'unknown') return 'the store does not answer: the database is asked'
   return `${rows} by one SQL query, then kept`
 }
+
+/** As people write it: the schema only where it is not the usual one. */
+const tableName = (label: string): string => (label.startsWith('public.') ? label.slice('public.'.length) : label)
 
 const schemeName = (kind: 'primary' | 'unique'): string => (kind === 'primary' ? 'primary key' : 'unique key')
 
@@ -223,16 +226,18 @@ const ways: Readonly<Record<ImageForm, string>> = {
 
 function explainWrite(origin: Extract<Origin, { parts: unknown }>, context: StatementContext): Facts {
   const shape = context.shape(origin.config.table)
-  const table = shape.name
   const op = { insert: 'insert into', update: 'update', delete: 'delete from' }[origin.kind]
+  const { intent, statement } = statementPlan(context, origin)
+  const table = intent?.relation ? tableName(`${intent.relation.schema}.${intent.relation.name}`) : shape.name
   const facts: Facts = { ...nothing, plan: 'write', table }
-  const intent = statementPlan(context, origin)
   if (!intent) {
     const because = 'neither the table nor anything that the write can reach is cached'
     return { ...facts, images: 'none needed', title: `${op} ${table}: removes nothing`, notes: [['because', because]] }
   }
-  const isCached = context.read.source(shape, shape.names) !== 'untracked-table'
-  const invalidates = removals(isCached ? table : undefined, intent)
+  const source = context.read.source(shape, shape.names)
+  const own =
+    source === 'untracked-table' ? [] : ownRemovals(table, intent.plan, statement, keysIn(statement, source, context))
+  const invalidates = [...own, ...otherRemovals(intent)]
   const exact = intent.plan.form !== 'none' && !intent.everything && intent.reached.length === 0
   return {
     ...facts,
@@ -241,36 +246,48 @@ function explainWrite(origin: Extract<Origin, { parts: unknown }>, context: Stat
     title: `${op} ${table}: removes ${exact ? 'exactly the rows that it touches' : 'more than the rows that it touches'}`,
     notes: [
       ['removes', ...invalidates],
-      ...(intent.plan.form === 'none' ? [] : [['learns them', ways[intent.plan.form]] as Note]),
+      ...(intent.plan.form === 'none' ? [] : [['learned', ways[intent.plan.form]] as Note]),
       ['when', context.scope ? 'after the commit of the transaction' : 'after its commit, before the promise resolves'],
       ...advices(intent).map((advice): Note => ['what to do', advice]),
     ],
   }
 }
 
-function removals(cachedTable: string | undefined, { plan, reached, everything, relation }: WriteIntent): string[] {
-  const own = relation && cachedTable !== undefined ? ownRemovals(cachedTable, plan) : []
-  const others = reached.map((each) => whole(nameOf(each.table), each.reason))
-  const all = everything ? [`everything that is cached: ${tellEpoch(everything).because}`] : []
-  return [...own, ...others, ...all]
+/** The keys that the statement itself names, if it names any. */
+function keysIn(
+  { where }: WriteStatement,
+  source: RecordSource | BypassReason,
+  context: StatementContext,
+): MatchedKeys | undefined {
+  if (!where || typeof source === 'string') return undefined
+  const match = context.read.match(where, source, {})
+  return typeof match === 'string' ? undefined : match
 }
 
-function ownRemovals(table: string, plan: WritePlan): string[] {
+function otherRemovals({ reached, everything }: WriteIntent): string[] {
+  const others = reached.map(({ table, reason }) => whole(tableName(table.replace(/^\d+:/, '')), reason))
+  return everything ? [...others, `everything that is cached: ${tellEpoch(everything).because}`] : others
+}
+
+/** What falls of the table itself: by each of its keys, as far as the statement shows the values. */
+function ownRemovals(
+  table: string,
+  plan: WritePlan,
+  { changed }: WriteStatement,
+  named: MatchedKeys | undefined,
+): string[] {
   if (plan.form === 'none') return plan.reason ? [whole(table, plan.reason)] : []
-  const moves = plan.form === 'old-new' || plan.form === 'locked'
-  return plan.schemes.map(({ kind, columns }) => {
-    const row = `${table}[${columns.map((column) => `${column}=…`).join(', ')}]`
-    return `${row} of each touched row${moves && kind === 'unique' ? ', the old and the new value' : ''}`
+  return plan.schemes.map((scheme) => {
+    const { columns } = scheme
+    const moves = columns.some((column) => changed === 'all' || changed.has(column))
+    const ending = moves ? ', the old and the new value' : ''
+    if (named && named.scheme.name === scheme.name && named.keys.length <= MOST_LISTED)
+      return `${named.keys.map(({ tokens }) => rowName(table, columns, tokens)).join(', ')}${ending}`
+    return `${table}[${columns.map((column) => `${column}=…`).join(', ')}] of each touched row${ending}`
   })
 }
 
 const whole = (table: string, reason: EpochReason): string => `${table} (epoch): ${tellEpoch(reason).because}`
-
-/** `6:public.posts` as people write it. */
-function nameOf(id: string): string {
-  const name = id.replace(/^\d+:/, '')
-  return name.startsWith('public.') ? name.slice('public.'.length) : name
-}
 
 function advices({ plan, reached, everything }: WriteIntent): string[] {
   const reasons = [plan.reason, ...reached.map(({ reason }) => reason), everything]
