@@ -166,6 +166,17 @@ export const schemaOf = (table: unknown): string | undefined => read(table, symb
 export const originalNameOf = (table: unknown): string => read(table, symbols.OriginalName)
 export const columnsOf = (table: unknown): Record<string, Column> => read(table, symbols.Columns)
 
+/**
+ * Names of columns as a dialect gives them, without its memory: that is kept by table name, so that looking at one table
+ * object would take the names from another of the same name (`CasingCache`, 0.44 and 0.45).
+ */
+export function columnNaming({ casing }: Dialect): (column: Column) => string {
+  return (column) => {
+    const own = Object.create(casing, { cache: { value: {} }, cachedTables: { value: {} } }) as Dialect['casing']
+    return own.getColumnCasing(column)
+  }
+}
+
 /** Members of a column that are not in its type. */
 export const onUpdateOf = (column: Column): unknown => (column as { onUpdateFn?: unknown }).onUpdateFn
 export const encoderOf = (param: Param): { mapToDriverValue(value: unknown): unknown } => param.encoder

@@ -104,7 +104,7 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
 
   async #failed(error: unknown, scope: Scope | undefined): Promise<void> {
     const { context, query } = this.#call
-    if (context.write.mayCommitWithin(query.sql)) await this.#ranInPart(scope)
+    if (context.write.mayCommitWithin(query.sql, scope !== undefined)) await this.#ranInPart(scope)
     for (const to of destinations(context, scope)) await context.write.failed(undefined, error, to)
   }
 

@@ -118,7 +118,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const { prepared, plan } = compiled
     prepared.joinsNotNullableMap = this.joinsNotNullableMap
     const { write } = this.#call.context
-    const known = intent ?? write.facts()
+    const facts = intent ? undefined : write.facts()
     let raw: unknown
     try {
       raw = await prepared.execute(placeholders, token)
@@ -129,7 +129,8 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     }
     const touched = plan ? this.#touchedBy(raw, plan) : this.#counted(raw)
     // While the statement ran, a way to something cached may have come into being.
-    const meant = known !== intent && known !== write.facts() ? this.#intent() : intent
+    const meant = facts && facts !== write.facts() ? this.#intent() : intent
+    if (facts && !meant && scope) write.doneHarmlessly(this.#forms.shape, facts, scope)
     await this.#report(meant && { ...meant, plan: intent?.plan ?? noImages(meant.plan) }, touched, compiled, scope)
     // After the invalidation: a column's own mapping may throw, and the write has happened all the same.
     return plan ? this.#resultOf(raw, plan, touched.count ?? 0) : raw
@@ -143,9 +144,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     scope: Scope | undefined,
   ): Promise<void> {
     const { context } = this.#call
-    const rows = intent
-      ? destinations(context, scope).map((to) => () => context.write.done(intent, touched, to))
-      : []
+    const rows = intent ? destinations(context, scope).map((to) => () => context.write.done(intent, touched, to)) : []
     await oneAfterAnother([...rows, () => reportBeyond(context, this.#textToJudge(compiled), scope)])
   }
 

@@ -1,4 +1,4 @@
-import { aliasOf, type Column, columnsOf, type Dialect, originalNameOf, schemaOf } from './internals.ts'
+import { aliasOf, type Column, columnNaming, columnsOf, type Dialect, originalNameOf, schemaOf } from './internals.ts'
 
 /** One Drizzle table object as a db sees it: where it lives and how its columns are called in the database. */
 export interface TableShape {
@@ -40,11 +40,8 @@ export function tableShapes(dialect: Dialect): (table: object) => TableShape {
 
 function readShape(table: object, dialect: Dialect): TableShape {
   const fields = columnsOf(table)
-  const columns = Object.entries(fields).map(([key, column]) => ({
-    key,
-    name: dialect.casing.getColumnCasing(column),
-    column,
-  }))
+  const nameOf = columnNaming(dialect)
+  const columns = Object.entries(fields).map(([key, column]) => ({ key, name: nameOf(column), column }))
   const positions = new Map(columns.map(({ column }, position) => [column.name, position]))
   const names = columns.map(({ name }) => name)
   const at = { schema: schemaOf(table), name: originalNameOf(table), alias: aliasOf(table) }

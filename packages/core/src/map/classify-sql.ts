@@ -59,12 +59,13 @@ export function writesBeyond(text: string, facts: CatalogFacts | undefined): boo
 
 /**
  * Whether a text may have committed part of its work before it fails: a procedure or a DO block, which may COMMIT, and
- * several statements with transaction control among them. Anything else fails as a whole.
+ * several statements with transaction control among them. Anything else fails as a whole, and inside a transaction so
+ * do procedures.
  */
-export function mayCommitWithin(text: string): boolean {
+export function mayCommitWithin(text: string, inTransaction: boolean): boolean {
   const statements = parseStatements(text)
   if (!statements) return true
-  if (statements.some(([first]) => isWord(first, 'call', 'do'))) return true
+  if (!inTransaction && statements.some(([first]) => isWord(first, 'call', 'do'))) return true
   return statements.length > 1 && statements.some(([first]) => isWord(first, ...controlWords))
 }
 

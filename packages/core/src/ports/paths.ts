@@ -79,6 +79,8 @@ export interface WritePath {
   newScope(): Scope
   /** After a statement ran: queue its changes in the scope, or make them known now. */
   done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void>
+  /** A statement in a transaction wrote a table that reaches nothing cached under these facts; they may change by its end. */
+  doneHarmlessly(table: NamedTable, facts: CatalogFacts, scope: Scope): void
   /** After a statement of which only the text is known ran. `tables` is the user's word on what it writes. */
   ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void>
   /** Remembers a text until the facts are known, without waiting for them; no hit is served meanwhile. */
@@ -86,7 +88,7 @@ export interface WritePath {
   /** True when a text surely writes nothing. */
   isQuiet(text: string): boolean
   /** True when a text may have committed some of its work before it fails. */
-  mayCommitWithin(text: string): boolean
+  mayCommitWithin(text: string, inTransaction: boolean): boolean
   /** True when the text of a builder's statement may write more than its target. */
   writesBeyond(text: string): boolean
   /** After a statement failed: nothing to do for a definite failure, else the unknown-outcome rules. */

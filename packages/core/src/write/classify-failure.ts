@@ -22,15 +22,18 @@ export function isDefiniteState(state: string | undefined): boolean {
  */
 export function doubtsFacts(error: unknown): boolean {
   const state = sqlState(error)
-  if (state === undefined) return !neverSent(error) || isUnreachable(error)
+  if (state === undefined) return isLostConnection(error)
   return /^(?:42P01|42703|42501|25006|57P0.|08...)$/.test(state)
 }
 
-/** The server could not be reached: another may answer in its place the next time. */
-function isUnreachable(error: unknown): boolean {
+const connectionCodes = /^(?:E(?:CONN|PIPE|TIMEDOUT|HOST|NET|NOTFOUND|AI_)|CONNECT)/
+
+/** The driver lost the server, or did not reach it: another may answer in its place the next time. */
+function isLostConnection(error: unknown): boolean {
   for (let depth = 0, at = error; depth < 5 && typeof at === 'object' && at !== null; depth++) {
-    const { code, syscall, cause } = at as Record<string, unknown>
-    if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || syscall === 'connect') return true
+    const { code, cause, message } = at as Record<string, unknown>
+    if (typeof code === 'string' && connectionCodes.test(code)) return true
+    if (typeof message === 'string' && message.startsWith('Connection terminated')) return true
     at = cause
   }
   return false

@@ -19,6 +19,8 @@ export class Changes implements Scope {
   readonly tables = new Map<RelationId, TableChange>()
   readonly named: { readonly table: NamedTable; readonly reason: EpochReason }[] = []
   readonly texts: string[] = []
+  /** Tables that are not cached and reached nothing that is, as far as was known when they were written. */
+  readonly harmless = new Set<RelationId>()
   everything: EpochReason | undefined
   /** One of the texts changed the schema. */
   ddl = false
@@ -53,7 +55,8 @@ export class Changes implements Scope {
   }
 
   get empty(): boolean {
-    return this.tables.size === 0 && this.named.length === 0 && this.texts.length === 0 && !this.everything
+    const { tables, named, texts, harmless, everything } = this
+    return tables.size === 0 && named.length === 0 && texts.length === 0 && harmless.size === 0 && !everything
   }
 
   addKeys(table: RelationId, keys: readonly string[]): void {
@@ -119,6 +122,7 @@ export class Changes implements Scope {
     for (const { table, reason } of child.named) this.addNamed(table, reason)
     for (const text of child.texts) this.addText(text)
     if (child.everything) this.addEverything(child.everything)
+    for (const table of child.harmless) this.harmless.add(table)
     this.ddl ||= child.ddl
     this.derivedFrom(child.since)
   }
@@ -126,6 +130,7 @@ export class Changes implements Scope {
   /** Forgets what was collected; a scope that was made known starts again. */
   clear(): void {
     this.tables.clear()
+    this.harmless.clear()
     this.named.length = 0
     this.texts.length = 0
     this.everything = undefined

@@ -70,11 +70,7 @@ export function createUnknownOutcomes(tools: OutcomeWith): UnknownOutcomes {
   }
 }
 
-async function untilOver(
-  tools: OutcomeWith,
-  locked: readonly number[],
-  closed: () => boolean,
-): Promise<boolean> {
+async function untilOver(tools: OutcomeWith, locked: readonly number[], closed: () => boolean): Promise<boolean> {
   let writers: readonly string[] | undefined
   for (let pause = FIRST_LOOK_MS; !closed(); pause = Math.min(2 * pause, LONGEST_PAUSE_MS)) {
     try {

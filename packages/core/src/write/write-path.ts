@@ -40,7 +40,7 @@ export interface WriteWith {
   reach(facts: CatalogFacts, table: RelationId, op: WriteOp, changed: ReadonlySet<string> | 'all'): ReachedTables
   classify(text: string, facts: CatalogFacts | undefined): SqlVerdict
   writesBeyond(text: string, facts: CatalogFacts): boolean
-  mayCommitWithin(text: string): boolean
+  mayCommitWithin(text: string, inTransaction: boolean): boolean
   /** Cached by a live configuration. */
   cached(relation: RelationFacts): boolean
   /** All relations that are cached, under these facts. */
@@ -142,6 +142,15 @@ export class WriteThrough implements WritePath {
     if (!changes.empty) await this.#queueOrPublish(changes, scope, 'write')
   }
 
+  doneHarmlessly(table: NamedTable, facts: CatalogFacts, scope: Scope): void {
+    const relation = findRelation(facts, table.schema, table.name)
+    if (!relation) return
+    const changes = new Changes()
+    changes.harmless.add(relation.id)
+    changes.derivedFrom(facts.version)
+    ;(scope as Changes).absorb(changes)
+  }
+
   /** Queued to the transaction; made known at once when there is none, or none any more. */
   async #queueOrPublish(changes: Changes, scope: Scope | undefined, cause: InvalidateCause): Promise<void> {
     if (scope) (scope as Changes).absorb(changes)
@@ -198,8 +207,8 @@ export class WriteThrough implements WritePath {
     return kind === 'read' || kind === 'harmless'
   }
 
-  mayCommitWithin(text: string): boolean {
-    return this.#with.mayCommitWithin(text)
+  mayCommitWithin(text: string, inTransaction: boolean): boolean {
+    return this.#with.mayCommitWithin(text, inTransaction)
   }
 
   writesBeyond(text: string): boolean {
@@ -300,11 +309,7 @@ export class WriteThrough implements WritePath {
   }
 
   /** Removes the stamps of one key, given as driver values by column name. */
-  async invalidate(
-    table: NamedTable,
-    row: Readonly<Record<string, unknown>>,
-    scope: Scope | undefined,
-  ): Promise<void> {
+  async invalidate(table: NamedTable, row: Readonly<Record<string, unknown>>, scope: Scope | undefined): Promise<void> {
     await this.awaitFactsOutside(scope)
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
@@ -426,7 +431,7 @@ export class WriteThrough implements WritePath {
 
   /** The catalog was read anew since: there may be keys, and ways to other tables, that the write did not know of. */
   #widen(resolved: Changes, facts: CatalogFacts): void {
-    for (const id of [...resolved.tables.keys()]) {
+    for (const id of new Set([...resolved.tables.keys(), ...resolved.harmless])) {
       const relation = facts.relations.get(id)
       if (relation) this.#addWhole(resolved, facts, relation, 'catalog-changed')
     }
