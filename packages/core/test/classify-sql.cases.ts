@@ -146,6 +146,8 @@ export const pureReads = [
 
 /** To be run, never to be cached. */
 export const volatileReads = [
+  "select pg_catalog.set_config('app.x', '1', true)",
+  "select id, SET_CONFIG('app.x', title, TRUE) from posts",
   `select E'a\\'b; delete from t' as x`,
   'select now()',
   'select current_date, current_timestamp, localtime',
@@ -203,8 +205,9 @@ export const volatileReads = [
 
 export const sessionReads = [
   "select set_config('app.x', '1', false)",
-  "select pg_catalog.set_config('app.x', '1', true)",
-  "select id, set_config('app.x', title, true) from posts",
+  "select pg_catalog.set_config('app.x', '1', 1 = 1)",
+  "select id, set_config('app.x', title, not true) from posts",
+  "select set_config('app.x', set_config('app.y', '1', false), true)",
 ]
 
 export const harmless = [
@@ -258,7 +261,7 @@ export const session: [string, boolean][] = [
   ['set x = 1; select 1', false],
   ['set local x = 1; select 1', true],
   ['set local x = 1; set y = 1', false],
-  ["select set_config('a', 'b', true); select 1", false],
+  ["select set_config('a', 'b', false); select 1", false],
 ]
 
 export const transactions: [string, string][] = [

@@ -356,7 +356,7 @@ function walkSample(reading: Reading, at: Cursor, scope: Scope): void {
 
 function walkFunction(reading: Reading, at: Cursor, chain: Nodes, scope: Scope): Columns {
   const group = at.nodes[at.at++]!
-  readCall(reading, chain)
+  readCall(reading, chain, group.nodes)
   walkExpression(reading, group.nodes, scope)
   if (skip(at, 'with') && !skip(at, 'ordinality')) object(reading, 'a WITH in FROM is not understood')
   const name = chain.at(-1)!.text
@@ -493,7 +493,7 @@ function isTimeLiteral(nodes: Nodes, zone: number): boolean {
 function walkCall(reading: Reading, nodes: Nodes, names: Nodes, at: number, scope: Scope): number {
   const inside = nodes[at]!.nodes
   const name = names.at(-1)!
-  readCall(reading, names)
+  readCall(reading, names, inside)
   if (isQuery(inside)) walkQuery(reading, inside, scope)
   else walkExpression(reading, inside, scope, names.length === 1 && isWord(name) && fromInside.has(name.text))
   return at + 1

@@ -1,6 +1,6 @@
 /** What a walk over a statement finds, and the judgment of single names: relations, calls, types, dotted references. */
 import { type CatalogFacts, findRelation, type RelationFacts } from '../model/facts.ts'
-import type { SqlNode } from './sql-tokens.ts'
+import { isOp, isWord, type SqlNode } from './sql-tokens.ts'
 import {
   constructs,
   jsonConstructs,
@@ -92,13 +92,18 @@ function isSystemName(facts: CatalogFacts, chain: readonly SqlNode[]): boolean {
   return chain.length === 1 && first!.startsWith('pg_') && facts.schemas[0] === 'pg_catalog'
 }
 
-/** A function call: `chain` and an opening parenthesis. */
-export function readCall(reading: Reading, chain: readonly SqlNode[]): void {
+/** A function call: `chain` and what stands between its parentheses. */
+export function readCall(reading: Reading, chain: readonly SqlNode[], inside: readonly SqlNode[]): void {
   const verdict = judgeCall(reading.facts, chain)
   if (verdict === 'unknown') object(reading, `function ${nameOf(chain)} may write`)
   // `timestamp(3) 'today'` and `date('today')`
   if (verdict === 'volatile' || volatileTypes.has(chain.at(-1)!.text)) reading.volatile = true
-  if (chain.at(-1)!.text === 'set_config') reading.session = true
+  if (chain.at(-1)!.text === 'set_config' && !endsWithTransaction(inside)) reading.session = true
+}
+
+/** `set_config(…, …, true)`, in so many words: the setting goes with the transaction, or with the statement alone. */
+function endsWithTransaction(inside: readonly SqlNode[]): boolean {
+  return isOp(inside.at(-2), ',') && isWord(inside.at(-1), 'true')
 }
 
 function judgeCall(facts: CatalogFacts, chain: readonly SqlNode[]): 'pure' | 'volatile' | 'unknown' {
