@@ -1,0 +1,163 @@
+/** Counted at the servers: what a hit, a miss and a write cost in Redis commands, round trips and SQL statements. */
+import { redisStore } from '@drizzle-aside/redis'
+import { cached } from 'drizzle-aside'
+import { and, eq, inArray } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type AppClient, redisLibraries } from '../../conformance/redis-clients.ts'
+import { countRedisCommands, type RedisCommandCount } from '../../harness/counting.ts'
+import { type FreshDatabase, freshDatabase, type PrivateServer, privateRedis } from '../../harness/databases.ts'
+import { gatedStore } from '../../harness/gates.ts'
+import { items, itemsSetUp, notes, outside } from '../../support/items.ts'
+import { openApp } from '../../support/open-app.ts'
+
+describe.each(redisLibraries)('over $name', (library) => {
+  let database: FreshDatabase
+  let redis: PrivateServer
+  let commands: RedisCommandCount
+  let client: AppClient
+  let app: Awaited<ReturnType<typeof openApp>>
+  let trips: string[]
+  let awaited: number
+
+  beforeAll(async () => {
+    database = await freshDatabase(18)
+    await outside(database.url, itemsSetUp)
+    redis = await privateRedis()
+    commands = await countRedisCommands(redis.url)
+  })
+  afterAll(async () => {
+    await commands.stop()
+    await redis.stop()
+    await database.drop()
+  })
+  beforeEach(async () => {
+    client = await library.open(redis.url)
+    trips = []
+    awaited = 0
+    const store = gatedStore(redisStore(client.client), (point, { method }) => {
+      if (point === 'before') trips.push(method)
+      else awaited++
+    })
+    app = await openApp({ url: database.url, store, namespace: 'counted', tables: [cached(items)] })
+    await app.db.$aside.flush()
+    await start()
+  })
+  afterEach(async () => {
+    await app.close()
+    client.close()
+  })
+
+  const start = async (): Promise<void> => {
+    trips.length = 0
+    awaited = 0
+    app.sql.reset()
+    await commands.reset()
+  }
+  const byId = (id: number) => app.db.select().from(items).where(eq(items.id, id))
+  const settled = () => expect.poll(() => awaited).toBe(trips.length)
+  const warm = async (...ids: number[]): Promise<void> => {
+    for (const id of ids) await byId(id)
+    await settled()
+    await start()
+  }
+
+  test('a warm hit is exactly one Redis command and no SQL, by key, by unique key, in a list, through findFirst', async () => {
+    await app.db.select().from(items).where(eq(items.code, 'c1'))
+    await warm(1, 2, 3)
+    const reads: (() => PromiseLike<unknown[]>)[] = [
+      () => byId(1),
+      () =>
+        app.db
+          .select({ l: items.label })
+          .from(items)
+          .where(and(eq(items.id, 1), eq(items.code, 'c1'))),
+      () => app.db.select().from(items).where(eq(items.code, 'c1')),
+      () =>
+        app.db
+          .select()
+          .from(items)
+          .where(inArray(items.id, [1, 2, 3])),
+    ]
+    for (const read of reads) {
+      await start()
+      expect((await read()).length).toBeGreaterThan(0)
+      expect(await commands.commands()).toEqual({ mget: 1 })
+      expect(app.sql.count()).toBe(0)
+      expect(trips).toEqual(['read'])
+    }
+  })
+
+  test('reads of one tick share one Redis command', async () => {
+    await warm(1, 2, 3)
+    await Promise.all([byId(1), byId(2), byId(3)])
+    expect(await commands.commands()).toEqual({ mget: 1 })
+    expect(app.sql.count()).toBe(0)
+  })
+
+  test('a write adds exactly one awaited round trip of one command, however many keys fall', async () => {
+    await warm(1, 2, 3)
+    const writes: (() => PromiseLike<unknown>)[] = [
+      () => app.db.update(items).set({ n: 1 }).where(eq(items.id, 1)),
+      () =>
+        app.db
+          .update(items)
+          .set({ n: 2 })
+          .where(inArray(items.id, [1, 2, 3])),
+      () => app.db.update(items).set({ code: 'c2b' }).where(eq(items.id, 2)).returning(),
+      () => app.db.insert(items).values({ id: 700, code: 'c700', label: 'x' }),
+      () => app.db.delete(items).where(eq(items.id, 700)),
+      () =>
+        app.db.transaction(async (tx) => {
+          await tx.update(items).set({ n: 3 }).where(eq(items.id, 1))
+          await tx.update(items).set({ code: 'c2' }).where(eq(items.id, 2))
+        }),
+    ]
+    for (const write of writes) {
+      await start()
+      await write()
+      expect(trips).toEqual(['remove'])
+      expect(awaited).toBe(1)
+      expect(await commands.commands()).toEqual({ unlink: 1 })
+    }
+  })
+
+  test('a write that touches no row, an uncached table, a read of one and a failed write cost no Redis command', async () => {
+    await app.db.update(items).set({ n: 1 }).where(eq(items.id, -1))
+    await app.db.update(notes).set({ body: 'x' }).where(eq(notes.id, 1))
+    await app.db.select().from(notes).where(eq(notes.id, 1))
+    await app.db
+      .insert(items)
+      .values({ id: 1, code: 'x', label: 'x' })
+      .catch(() => {})
+    await app.db.transaction(async (tx) => void (await tx.select().from(items).where(eq(items.id, 1))))
+    expect(await commands.commands()).toEqual({})
+    expect(trips).toEqual([])
+  })
+
+  test('a miss is one SQL statement and three trips, the last of which nobody waits for', async () => {
+    await byId(50)
+    expect(app.sql.count()).toBe(1)
+    await settled()
+    expect(trips).toEqual(['read', 'mint', 'write'])
+    await start()
+    // The table's epoch is there by now: one stamp to mint.
+    await byId(51)
+    await settled()
+    expect(trips).toEqual(['read', 'mint', 'write'])
+    const { set, mget, ...rest } = await commands.commands()
+    expect({ set, mget }).toEqual({ set: 2, mget: 2 })
+    expect(Object.keys(rest).filter((name) => !/expire|ttl/.test(name))).toEqual([])
+  })
+
+  test('a list that is half there is one read, one mint and one SQL statement for the missing half', async () => {
+    await warm(1, 2)
+    await app.db
+      .select()
+      .from(items)
+      .where(inArray(items.id, [1, 2, 60, 61]))
+    expect(app.sql.count()).toBe(1)
+    expect(app.sql.statements[0]?.params.map(Number)).toEqual([60, 61])
+    await settled()
+    expect(trips).toEqual(['read', 'mint', 'write', 'write'])
+  })
+})
