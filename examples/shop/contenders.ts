@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto'
+import { redisStore } from '@drizzle-aside/redis'
+import { type AsideEvent, cached, memoryStore, type WithAside, withCache } from 'drizzle-aside'
+import { createClient, type RedisClientType } from 'redis'
+import type { Home, ShopDb } from './homes.ts'
+import { categories, customers, products, type Row, stock } from './schema.ts'
+import { MapCache, RedisTableCache } from './table-level-cache.ts'
+import { Truth } from './truth.ts'
+
+/** One way to run the shop, and what it came to so far. */
+export interface Contender {
+  readonly name: string
+  readonly db: ShopDb
+  readonly home: Home
+  readonly truth: Truth
+  readonly tally: Tally
+}
+
+export interface Tally {
+  operations: number
+  reads: number
+  /** Reads that no statement was sent for. */
+  withoutSql: number
+  statements: number
+  milliseconds: number
+  /** Answers that were older than what had been committed and resolved before, or were never committed at all. */
+  stale: number
+}
+
+const empty = (): Tally => ({ operations: 0, reads: 0, withoutSql: 0, statements: 0, milliseconds: 0, stale: 0 })
+
+export interface Contenders {
+  readonly all: readonly Contender[]
+  readonly plain: Contender
+  readonly ours: Contender & { readonly db: WithAside<ShopDb> }
+  /** What the extension had to say beside hits and misses. */
+  readonly troubles: ReadonlyMap<string, number>
+  close(): Promise<void>
+}
+
+export async function openContenders(
+  [first, second, third]: readonly Home[],
+  answers: ReadonlyMap<string, Row>,
+  redisUrl: string | undefined,
+): Promise<Contenders> {
+  if (!first || !second || !third) throw new Error('three contenders need three databases')
+  const corner = redisUrl === undefined ? undefined : await openRedisCorner(redisUrl)
+  const troubles = new Map<string, number>()
+  const contender = <Db extends ShopDb>(name: string, home: Home, db: Db) => ({
+    name,
+    home,
+    db,
+    truth: new Truth(answers),
+    tally: empty(),
+  })
+
+  const plain = contender('plain Drizzle', first, first.open())
+
+  const tableCache = corner ? new RedisTableCache(corner.redis, `${corner.namespace}:tables`) : new MapCache()
+  const drizzles = contender("Drizzle's own cache", second, second.open({ cache: tableCache }))
+
+  // This is all that an app changes.
+  const db = withCache(third.open(), {
+    store: corner ? redisStore(corner.redis) : memoryStore(),
+    namespace: corner?.namespace ?? 'shop',
+    tables: [cached(products), cached(stock), cached(customers), cached(categories, { ttl: '1h' })],
+    on: (event) => noteTrouble(troubles, event),
+  })
+  const ours = contender('drizzle-aside', third, db)
+  await db.$aside.ready()
+
+  return {
+    all: [plain, drizzles, ours],
+    plain,
+    ours,
+    troubles,
+    close: async () => {
+      await db.$aside.close()
+      await corner?.close()
+    },
+  }
+}
+
+const everyday: readonly AsideEvent['type'][] = ['hit', 'miss', 'fill', 'joined', 'bypass', 'invalidate', 'catalogRead']
+
+function noteTrouble(troubles: Map<string, number>, { type }: AsideEvent): void {
+  if (!everyday.includes(type)) troubles.set(type, (troubles.get(type) ?? 0) + 1)
+}
+
+/** A part of somebody's Redis that is ours alone, and is empty again afterwards. */
+async function openRedisCorner(url: string) {
+  const redis = createClient({ url }) as RedisClientType
+  await redis.connect()
+  const namespace = `shop-demo-${randomBytes(6).toString('hex')}`
+  return {
+    redis,
+    namespace,
+    close: async () => {
+      for await (const keys of redis.scanIterator({ MATCH: `*${namespace}*`, COUNT: 1000 })) {
+        if (keys.length > 0) await redis.unlink(keys)
+      }
+      await redis.close()
+    },
+  }
+}
