@@ -44,7 +44,7 @@ test('names work alone, with their schema, and with a dot of their own', async (
   await app.db.$cache.invalidate({ tables: 'items' })
   await expectFallen(app, item)
   await expectHits(app, note, other, strange)
-  await app.db.$cache.invalidate({ tables: ['elsewhere.items', notes] })
+  await app.db.$cache.invalidate({ tables: ['elsewhere.items', 'notes'] })
   await expectFallen(app, note, other)
   await expectHits(app, item, strange)
   await app.db.$cache.invalidate({ tables: ['a.b'] })

@@ -161,9 +161,10 @@ async function fill(
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
   const epoch = await takeStamps(tools, lookup, missing, epochSeen)
   const names = missing.map((one) =>
-    epoch && isStamp(one.stamp) ? `${one.entryKey}\n${one.stamp}${epoch}` : undefined,
+    epoch && isStamp(one.stamp) ? `${one.entryKey}\n${one.stamp}${epoch}${one.head}` : undefined,
   )
-  // Joined only under the very same stamps: a flight begun before a write carries the stamps from before it.
+  // Joined only under the very same stamps: a flight begun before a write carries the stamps from before it. And only
+  // for the very same row, whatever the hashes in its key say.
   const joined = names.map((flight) => (flight === undefined ? undefined : flights.get(flight)))
   const own = missing.filter((_, at) => !joined[at])
   const ownNames = names.filter((_, at) => !joined[at])
@@ -287,7 +288,9 @@ function keep(
     }
     const entry = formatEntry(one.head, one.stamp as string, epoch, text as string | null)
     const ttl = timeToLive(tools, lookup, text === null)
-    tools.store.write(one.entryKey, entry, ttl, [one.stampKey, source.keys.epoch], tools.stampTtlMs)
+    // A call may ask for a longer life than its table's settings give.
+    const stampTtl = Math.max(tools.stampTtlMs, 2 * ttl)
+    tools.store.write(one.entryKey, entry, ttl, [one.stampKey, source.keys.epoch], stampTtl)
     tools.voice.fill(source.label, lookup.kind)
   })
 }
