@@ -1,0 +1,152 @@
+/** Faults that the random tests must find, each as a change of the core's text. */
+import type { Edit } from './bundle.ts'
+
+export interface Mutant {
+  readonly name: string
+  readonly edits: readonly Edit[]
+}
+
+const stampsAfterQuery: Mutant = {
+  name: 'a fill that takes its stamps after the query',
+  edits: [
+    {
+      file: 'read/read-records.ts',
+      find: 'const epoch = await takeStamps(tools, lookup, missing, epochSeen)',
+      put: `const given = await load(missing.map(({ key }) => key))
+  if (given === 'ambiguous') return given
+  load = async (keys) => keys.map((key) => given[missing.findIndex((one) => one.key === key)] as RecordRow)
+  for (const one of missing) one.stamp = null
+  const epoch = await takeStamps(tools, lookup, missing, null)`,
+    },
+  ],
+}
+
+const joinByKey: Mutant = {
+  name: 'a joined flight with other stamps',
+  edits: [
+    {
+      file: 'read/read-records.ts',
+      find: 'epoch && isStamp(one.stamp) ? `${one.entryKey}\\n${one.stamp}${epoch}` : undefined',
+      put: 'one.entryKey',
+    },
+  ],
+}
+
+const beforeCommit: Mutant = {
+  name: 'a transaction that drops before its commit',
+  edits: [
+    {
+      file: 'drizzle/wrap-database.ts',
+      find: 'finished = true\n      return value',
+      put: 'finished = true\n      await write.committed(scope)\n      return value',
+    },
+    { file: 'drizzle/wrap-database.ts', find: 'await write.committed(scope)\n    return result', put: 'return result' },
+  ],
+}
+
+/** Races: found where readers and writers are held at gates, and by two processes. */
+export const races = { stampsAfterQuery, joinByKey, beforeCommit }
+
+export const mutants: readonly Mutant[] = [
+  {
+    name: 'a write that drops no key',
+    edits: [{ file: 'write/derive-keys.ts', find: 'return { keys: [...keys] }', put: 'return { keys: [] }' }],
+  },
+  {
+    name: 'a write that drops by the new image only',
+    edits: [{ file: 'write/derive-keys.ts', find: 'of [before, after]', put: 'of [after]' }],
+  },
+  {
+    name: 'a write that drops by the old image only',
+    edits: [{ file: 'write/derive-keys.ts', find: 'of [before, after]', put: 'of [before ?? after]' }],
+  },
+  beforeCommit,
+  {
+    name: 'a write that skips a cascade',
+    edits: [
+      {
+        file: 'map/reach.ts',
+        find: "for (const next of stepsOf(key, step)) arrive(walk, next, 'cascade')",
+        put: 'stepsOf(key, step)',
+      },
+    ],
+  },
+  {
+    name: 'a write that trusts an undeclared trigger',
+    edits: [
+      {
+        file: 'map/reach.ts',
+        find: 'if (!affected) walk.undeclared.set(',
+        put: 'if (walk.open.length < 0) walk.undeclared.set(',
+      },
+    ],
+  },
+  {
+    name: 'a write that forgets a declared trigger',
+    edits: [
+      { file: 'map/reach.ts', find: "arrive(walk, { id, op: 'any', changed: 'all' }, 'trigger')", put: 'String(id)' },
+    ],
+  },
+  {
+    name: 'an update that trusts a trigger before it',
+    edits: [
+      {
+        file: 'write/plan-write.ts',
+        find: "if (changed === 'all' || hasBefore(relation, 'update')) return true",
+        put: "if (changed === 'all') return true",
+      },
+    ],
+  },
+  {
+    name: 'an update that forgets generated columns',
+    edits: [
+      {
+        file: 'write/plan-write.ts',
+        find: 'changed.has(column) || relation.columns.get(column)?.generated === true',
+        put: 'changed.has(column)',
+      },
+    ],
+  },
+  stampsAfterQuery,
+  joinByKey,
+  {
+    name: 'a "not found" that an insert spares',
+    edits: [
+      {
+        file: 'drizzle/prepared-write.ts',
+        find: 'const rows = intent ? destinations(context, scope)',
+        put: "const rows = intent && this.#call.origin.kind !== 'insert' ? destinations(context, scope)",
+      },
+    ],
+  },
+  {
+    name: 'a record filled under a further conjunct',
+    edits: [
+      {
+        file: 'drizzle/prepared-read.ts',
+        find: 'const rows = await loadRecords(context, question.shape, source, scheme, missing)',
+        put: `const found = await loadRecords(context, question.shape, source, scheme, missing)
+        const { accepts } = plan.match
+        const rows = found === 'ambiguous' || !accepts
+          ? found
+          : found.map((row) => (row && accepts((at) => row[source.slots[at] as number]) ? row : null))`,
+      },
+    ],
+  },
+  {
+    name: 'a projection that shares a mutable value',
+    edits: [
+      {
+        file: 'read/read-records.ts',
+        find: 'const row = decodeRow(payload)',
+        put: `const rows = ((globalThis as unknown as { rows?: Map<string, RecordRow> }).rows ??= new Map())
+  const row = rows.get(payload) ?? (decodeRow(payload) as RecordRow)
+  rows.set(payload, row)`,
+      },
+    ],
+  },
+  {
+    name: 'a rolled-back savepoint that takes the changes of its transaction along',
+    edits: [{ file: 'drizzle/wrap-database.ts', find: 'scope.absorb(child)', put: 'child.child()' }],
+  },
+]
