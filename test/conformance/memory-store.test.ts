@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { memoryStore, sharedMemoryStore } from '../../packages/core/src/stores/memory-store.ts'
 import { manualClock } from '../harness/clock.ts'
@@ -102,6 +104,21 @@ describe('memory store', () => {
     await there.remove(['a'])
     expect(await here.read(['a'])).toEqual([null])
     await Promise.all([here.close(), there.close()])
+  })
+
+  test('keeps no more memory, however often its texts are read', async () => {
+    setFlagsFromString('--expose-gc')
+    const collect: () => void = runInNewContext('gc')
+    const store = memoryStore()
+    const keys = Array.from({ length: 20_000 }, (_, index) => `k${index}`)
+    for (const key of keys) await store.write(key, 'x', 60_000, [], 0)
+    await store.read(keys)
+    collect()
+    const before = process.memoryUsage().heapUsed
+    for (let round = 0; round < 20; round++) await store.read(keys)
+    collect()
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(5 * MB)
+    expect(store.stats().entries).toBe(20_000)
   })
 
   test.each([0, -1, Number.NaN])('refuses %s bytes', (maxBytes) => {

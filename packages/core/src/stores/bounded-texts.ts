@@ -3,10 +3,14 @@ import type { Clock } from '../ports/clock.ts'
 /** What a kept text costs besides its characters: the map's slot, this object, two string headers. */
 const OVERHEAD_BYTES = 120
 
+/** A kept text and its neighbours in the order of last use. */
 interface Kept {
+  readonly key: string
   readonly text: string
   readonly bytes: number
   expiresAt: number
+  older: Kept
+  younger: Kept
 }
 
 /** How full a memory store is. Bytes are an estimate, two per character plus a fixed overhead per key. */
@@ -18,14 +22,16 @@ export interface MemoryStats {
 }
 
 /**
- * Texts under keys, bounded by bytes: the least recently used give way. A `Map` walks its keys in the order in which
- * they were set, so setting a key anew makes it the youngest and the first key is the one to go.
+ * Texts under keys, bounded by bytes: the least recently used give way. Their order is a ring of neighbours around a
+ * fixed end, the oldest on one side of it and the youngest on the other.
+ *
+ * The order is not that of the `Map`, whose keys walk in the order in which they were set: setting a key anew on every
+ * use leaves holes that make the map rebuild itself again and again (2.6 µs per use at 20,000 keys against 0.3, and an
+ * iterator kept for evictions keeps every former table alive).
  */
 export class BoundedTexts {
   readonly #kept = new Map<string, Kept>()
-  // One iterator for all evictions: it stands behind the removed keys, and keys used since are set anew before it ends.
-  // A fresh iterator would step over all holes at the front of the map: 6.4 µs per eviction at 200,000 entries against 0.9.
-  #oldestFirst = this.#kept.keys()
+  readonly #end: Kept = ringEnd()
   #bytes = 0
   #evictions = 0
 
@@ -37,8 +43,10 @@ export class BoundedTexts {
   get(key: string): string | null {
     const kept = this.#fresh(key)
     if (kept === undefined) return null
-    this.#kept.delete(key)
-    this.#kept.set(key, kept)
+    if (this.#end.older !== kept) {
+      unlink(kept)
+      this.#makeYoungest(kept)
+    }
     return kept.text
   }
 
@@ -46,7 +54,10 @@ export class BoundedTexts {
     this.remove(key)
     const bytes = 2 * (key.length + text.length) + OVERHEAD_BYTES
     if (bytes > this.maxBytes || !(ttlMs > 0)) return
-    this.#kept.set(key, { text, bytes, expiresAt: this.clock.now() + ttlMs })
+    const end = this.#end
+    const kept: Kept = { key, text, bytes, expiresAt: this.clock.now() + ttlMs, older: end, younger: end }
+    this.#kept.set(key, kept)
+    this.#makeYoungest(kept)
     this.#bytes += bytes
     while (this.#bytes > this.maxBytes) this.#evictOldest()
   }
@@ -61,6 +72,7 @@ export class BoundedTexts {
     const kept = this.#kept.get(key)
     if (kept === undefined) return
     this.#kept.delete(key)
+    unlink(kept)
     this.#bytes -= kept.bytes
   }
 
@@ -79,13 +91,29 @@ export class BoundedTexts {
     return undefined
   }
 
+  #makeYoungest(kept: Kept): void {
+    const end = this.#end
+    kept.older = end.older
+    kept.younger = end
+    end.older.younger = kept
+    end.older = kept
+  }
+
   #evictOldest(): void {
-    let oldest = this.#oldestFirst.next()
-    if (oldest.done) {
-      this.#oldestFirst = this.#kept.keys()
-      oldest = this.#oldestFirst.next()
-    }
-    this.remove(oldest.value as string)
+    this.remove(this.#end.younger.key)
     this.#evictions++
   }
+}
+
+/** Stands between the youngest (`older`) and the oldest (`younger`); holds no text. */
+function ringEnd(): Kept {
+  const end = { key: '', text: '', bytes: 0, expiresAt: 0 } as Kept
+  end.older = end
+  end.younger = end
+  return end
+}
+
+function unlink({ older, younger }: Kept): void {
+  older.younger = younger
+  younger.older = older
 }
