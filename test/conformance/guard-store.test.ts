@@ -40,6 +40,16 @@ describe('reads of one tick', () => {
     expect(calls).toEqual([['a', 'x', 'b', 'c', 'a', 'a']])
   })
 
+  test('that end with the same key ask for it once, and each gets its value in its place', async () => {
+    const { guard, calls, inner } = guarded()
+    for (const key of ['a', 'b', 'e', 'f']) await inner.write(key, key.toUpperCase(), 60_000, [], 0)
+    const asked = [['a', 'e'], ['b', 'x', 'e'], ['e'], ['e'], ['b', 'f'], ['a', 'f'], ['x', 'e']]
+    const values = await Promise.all(asked.map((keys) => guard.read(keys)))
+    const kept = (key: string) => (key === 'x' ? null : key.toUpperCase())
+    expect(values).toEqual(asked.map((keys) => keys.map(kept)))
+    expect(calls).toEqual([['a', 'b', 'x', 'e', 'b', 'a', 'f', 'x', 'e']])
+  })
+
   test('in a burst of promise continuations are one question', async () => {
     const { guard, calls } = guarded()
     let start = () => {}

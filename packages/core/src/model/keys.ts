@@ -16,9 +16,15 @@ export function digest(text: string): string {
 
 /** `length:text`, or `#digest` for a long text. The length counts UTF-8 bytes. */
 export function prefixed(text: string): string {
-  // A string's bytes are at most three times its length: short ones need no exact count to be short.
-  const bytes = Buffer.byteLength(text)
+  const bytes = isShortAscii(text) ? text.length : Buffer.byteLength(text)
   return bytes <= LONGEST_PLAIN ? `${bytes}:${text}` : `#${digest(text)}`
+}
+
+/** Most values are a few digits or letters: counted here, without a call into the runtime. */
+function isShortAscii(text: string): boolean {
+  if (text.length > 24) return false
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return false
+  return true
 }
 
 const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))

@@ -54,11 +54,30 @@ export class MergeReads {
   #askTogether(reads: readonly Waiting[]): void {
     const only = reads[0]
     if (reads.length === 1 && only !== undefined) this.#readOnce(only.keys, only.settle)
-    else this.#readOnce(reads.flatMap(keysOf), (values) => deal(reads, values))
+    else this.#readOnce(mergeKeys(reads), (values) => deal(reads, values))
   }
 }
 
-const keysOf = (read: Waiting) => read.keys
+/**
+ * All keys in a row. Reads of one table end with the same key, its epoch; where the next read ends like the one before,
+ * the question names it once. That makes a crowd's MGET a third shorter.
+ */
+function mergeKeys(reads: readonly Waiting[]): string[] {
+  const merged: string[] = []
+  for (let at = 0; at < reads.length; at++) {
+    const { keys } = reads[at] as Waiting
+    const length = endsAlike(reads, at) ? keys.length - 1 : keys.length
+    for (let key = 0; key < length; key++) merged.push(keys[key] as string)
+  }
+  return merged
+}
+
+/** True when the read after this one ends with the very same key. */
+function endsAlike(reads: readonly Waiting[], at: number): boolean {
+  const next = reads[at + 1]?.keys
+  const { keys } = reads[at] as Waiting
+  return next !== undefined && next[next.length - 1] === keys[keys.length - 1]
+}
 
 function groupsOf(waiting: Waiting[]): Waiting[][] {
   const groups: Waiting[][] = []
@@ -74,10 +93,22 @@ function groupsOf(waiting: Waiting[]): Waiting[][] {
   return groups
 }
 
+/** From the back, where the key that several reads end with stands. */
 function deal(reads: readonly Waiting[], values: Values | undefined): void {
-  let start = 0
-  for (const { keys, settle } of reads) {
-    settle(values?.slice(start, start + keys.length))
-    start += keys.length
+  if (values === undefined) {
+    for (const { settle } of reads) settle(undefined)
+    return
   }
+  const own: Values[] = []
+  let end = values.length
+  for (let at = reads.length - 1; at >= 0; at--) {
+    const { keys } = reads[at] as Waiting
+    const shared = endsAlike(reads, at)
+    const start = end - (shared ? keys.length - 1 : keys.length)
+    const mine = values.slice(start, end)
+    if (shared) mine.push((own[at + 1] as Values).at(-1) as string | null)
+    own[at] = mine
+    end = start
+  }
+  for (let at = 0; at < reads.length; at++) reads[at]?.settle(own[at])
 }
