@@ -236,6 +236,21 @@ test('E7: a table with row security is never cached without a scope, and per sco
   await app.db.select().from(secured).where(eq(secured.id, 1))
   expect(app.told.of('bypass')).toMatchObject([{ reason: 'row-security' }])
   expect(app.told.of('fill')).toEqual([])
+  const [zero, one] = await Promise.all(
+    ['app_0', 'app_1'].map((role) => open({ scope: () => role, pool: { options: `-c role=${role}` } })),
+  )
+  for (const _ of ['miss', 'hit']) {
+    for (const [each, owner] of [
+      [zero, 'app_0'],
+      [one, 'app_1'],
+    ] as const) {
+      for (const id of [1, 2]) {
+        const rows = await each?.db.select().from(secured).where(eq(secured.id, id))
+        expect(rows).toEqual(owner === `app_${id % 2}` ? [{ id, owner }] : [])
+      }
+    }
+  }
+  for (const each of [zero, one]) expect(each?.db.$aside.stats()).toMatchObject({ hits: 2, negativeHits: 1, misses: 2 })
 })
 
 test('E7: SET ROLE, search_path and custom settings outside a transaction end the cache for that client', async () => {
