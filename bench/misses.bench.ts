@@ -1,0 +1,39 @@
+/** What does a miss cost over a plain read? Keys are cold: no entry, no stamp. The stores that nobody awaits count. */
+
+import { compare, comparisonTable, type Side } from './support/compare.ts'
+import { drizzleCache, handWritten, ours, plain } from './support/contenders.ts'
+import { ROWS } from './support/items.ts'
+import { closeAll, openRedis, removeKeys } from './support/open.ts'
+import { print, printBars, ratio } from './support/report.ts'
+import { readSettings } from './support/settings.ts'
+
+const { rounds, ops, concurrency } = readSettings(process.argv.slice(2))
+const redis = await openRedis()
+const reads = Math.min(ops, ROWS)
+const contenders = [await plain(), await ours(), await ours('prepared'), await handWritten(), await drizzleCache()]
+const sides: Side[] = contenders.map((contender) => ({
+  name: contender.name,
+  before: () => removeKeys(redis),
+  run: async (index) => {
+    const item = await contender.read(1 + index)
+    if (item?.id !== 1 + index) throw new Error(`${contender.name} answered a wrong row`)
+  },
+  // Commands of one server are answered in order: whatever was sent before is done when this is.
+  after: () => redis.ping(),
+}))
+const hits = contenders.map((contender) => contender.reads?.().hits ?? 0)
+const comparisons = await compare('misses', sides, { rounds, ops: reads, concurrency })
+contenders.forEach((contender, at) => {
+  if ((contender.reads?.().hits ?? 0) !== hits[at])
+    throw new Error(`${contender.name} had hits: not a measure of misses`)
+})
+
+print('', '## Misses', '', ...comparisonTable(sides, comparisons))
+printBars(
+  comparisons.map(({ concurrency: inFlight, ratios }) => {
+    const times = 1 / (ratios[1] as number)
+    const name = `concurrency ${inFlight}: a miss costs at most 1.3 times a plain read`
+    return { name, passed: times <= 1.3, found: ratio(times) }
+  }),
+)
+await closeAll()

@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto'
+import { redisStore } from '@drizzle-aside/redis'
+import { cached, type Store, type WithAside, withCache } from 'drizzle-aside'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { Pool } from 'pg'
+import { createClient } from 'redis'
+import { createDatabase } from '../../test/harness/create-database.ts'
+import { items, itemsSql } from './items.ts'
+
+/** The servers that the starter found. */
+export const servers = {
+  postgres: process.env.BENCH_POSTGRES ?? '',
+  redis: process.env.BENCH_REDIS ?? '',
+}
+
+/** Names keys and databases of this run, so that a given server may be shared. */
+export const run = `bench-${randomBytes(4).toString('hex')}`
+
+export const TTL_MS = 300_000
+
+/** The same for every contender. */
+const POOL_SIZE = 16
+
+const closing: (() => Promise<unknown>)[] = []
+
+/** Gives back everything that was opened, the last first. */
+export async function closeAll(): Promise<void> {
+  for (const close of closing.reverse()) await close()
+}
+
+export interface Opened {
+  readonly db: NodePgDatabase
+  readonly pool: Pool
+  /** Statements that this pool's clients were given. */
+  statements(): number
+}
+
+/** A database of its own with 10,000 items: contenders must not see each other's writes. */
+export async function openDatabase(config: object = {}): Promise<Opened> {
+  const database = await createDatabase(servers.postgres, 'bench')
+  const pool = new Pool({ connectionString: database.url, max: POOL_SIZE, idleTimeoutMillis: 0 })
+  // Dropping the database may meet connections that are still saying goodbye.
+  pool.on('error', () => {})
+  let statements = 0
+  pool.on('connect', (client) => {
+    const query = client.query
+    // Counts and forwards; the same small cost for all.
+    client.query = function (this: unknown, ...args: unknown[]) {
+      statements++
+      return (query as (...args: unknown[]) => unknown).apply(this, args)
+    } as typeof query
+  })
+  closing.push(
+    () => database.drop(),
+    () => pool.end(),
+  )
+  await pool.query(itemsSql)
+  await Promise.all(Array.from({ length: POOL_SIZE }, () => pool.query('select pg_sleep(0.05)')))
+  return { db: drizzle(pool, config), pool, statements: () => statements }
+}
+
+export type Redis = ReturnType<typeof createClient>
+
+/** No timer per command: node-redis' default costs 3 to 5 times the throughput. */
+export async function openRedis(): Promise<Redis> {
+  const redis = createClient({ url: servers.redis, commandOptions: { timeout: 0 } })
+  redis.on('error', () => {})
+  await redis.connect()
+  closing.push(async () => redis.destroy())
+  return redis as unknown as Redis
+}
+
+export type AsideDb = WithAside<NodePgDatabase>
+
+/** Our wrap of a db, over Redis unless another store is given. */
+export async function openAside({ db }: Opened, name: string, store?: Store): Promise<AsideDb> {
+  const used = store ?? redisStore(await openRedis())
+  const wrapped = withCache(db, {
+    store: used,
+    namespace: `${run}-${name}`,
+    tables: [cached(items, { ttl: TTL_MS })],
+  })
+  await wrapped.$aside.ready()
+  closing.push(async () => {
+    await wrapped.$aside.close()
+    await used.close()
+  })
+  return wrapped
+}
+
+/** Removes the keys of this run from a server that may be somebody else's. */
+export async function removeKeys(redis: Redis): Promise<void> {
+  for await (const keys of redis.scanIterator({ MATCH: `*${run}*`, COUNT: 1000 })) {
+    if (keys.length > 0) await redis.unlink(keys)
+  }
+}
