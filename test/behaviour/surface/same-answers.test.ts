@@ -5,7 +5,7 @@ import { compareSurface, compareTexts } from '../../support/compare-surface.ts'
 import { openPair, subjects } from '../../support/surface-pair.ts'
 
 describe.each(subjects)('over %s', (_, driver, line) => {
-  it('every statement comes to the same with all tables cached, hits included', async () => {
+  it('F7–F13: every statement comes to the same with all tables cached, hits included', async () => {
     const pair = await openPair(driver, line)
     try {
       expect(compareTexts(pair.plain, pair.wrapped)).toEqual([])
@@ -16,7 +16,7 @@ describe.each(subjects)('over %s', (_, driver, line) => {
     }
   })
 
-  it('every statement comes to the same with no table cached', async () => {
+  it('F13: every statement comes to the same with no table cached', async () => {
     const pair = await openPair(driver, line, { tables: [] })
     try {
       expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 1 })).toEqual([])
