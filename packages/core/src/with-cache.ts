@@ -130,6 +130,7 @@ function hasOwnCache(session: object): boolean {
 interface SharedStore {
   readonly guard: GuardedStore
   readonly deliveries: Map<string, Delivery>
+  readonly engines: Map<string, Set<Engine>>
   readonly voices: Set<Listener>
   users: number
 }
@@ -145,7 +146,7 @@ function shareStore(store: Store, options: ResolvedOptions, clock: Clock): Share
     }
     const { readDeadlineMs, removeDeadlineMs } = options
     const guard = guardStore(store, { clock, emit, readDeadlineMs, removeDeadlineMs })
-    shared = { guard, deliveries: new Map(), voices, users: 0 }
+    shared = { guard, deliveries: new Map(), engines: new Map(), voices, users: 0 }
     sharedStores.set(store, shared)
   }
   return shared
@@ -179,6 +180,8 @@ class Engine {
   readonly #voice = new CountingVoice()
   readonly #store: Store
   readonly #shared: SharedStore
+  /** All wraps of this process over the store and namespace, this one included: what one must not serve, none may. */
+  readonly #peers: Set<Engine>
   readonly #delivery: Delivery
   readonly #catalog: Catalog
   readonly #unknown: UnknownOutcomes
@@ -195,6 +198,7 @@ class Engine {
   readonly #idle: boolean
   readonly #release: () => void
   #identity: PayloadIdentity | undefined
+  #textIsExact = true
   #reads: 'on' | 'off' = 'on'
   #closed = false
 
@@ -210,6 +214,8 @@ class Engine {
     this.#shared = shareStore(this.#store, options, this.#clock)
     this.#shared.voices.add(this.#emit)
     this.#shared.users++
+    this.#peers = this.#shared.engines.get(options.namespace) ?? new Set()
+    this.#shared.engines.set(options.namespace, this.#peers.add(this))
     this.#delivery = this.#shareDelivery()
     this.#shape = tableShapes(real.dialect)
     this.#listed = listTables(options, this.#shape)
@@ -305,7 +311,9 @@ class Engine {
 
   async #tryParsers(run: ReturnType<typeof outsideRunner>): Promise<void> {
     const { kind, instance } = this.#client
-    const parsers = digest(await sampleParsers(run))
+    const samples = await sampleParsers(run)
+    const parsers = digest(samples.text)
+    this.#textIsExact = samples.textIsExact
     if (this.#identity?.parsers === parsers) return
     this.#identity = { namespace: this.#options.namespace, driver: kind, parsers, instance }
   }
@@ -409,7 +417,8 @@ class Engine {
   #schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
     let known = this.#schemesOf.get(relation.id)
     if (known?.version !== facts.version) {
-      known = { version: facts.version, schemes: schemesOf(relation, this.#keys(relation, facts)) }
+      const schemes = this.#textIsExact ? schemesOf(relation, this.#keys(relation, facts)) : []
+      known = { version: facts.version, schemes }
       this.#schemesOf.set(relation.id, known)
     }
     return known.schemes
@@ -454,7 +463,7 @@ class Engine {
       voice: this.#voice,
       facts: () => this.#facts(),
       gate: () => this.#gate(),
-      blocks: (table) => this.#unknown.blocks(table),
+      blocks: (table) => this.#blocks(table),
       settings: (relation) => this.#settings(relation),
       identity: () => this.#identity,
       match: matchKey,
@@ -469,7 +478,14 @@ class Engine {
   }
 
   #pending(): boolean {
-    return this.#delivery.pending || this.#settling > 0 || !this.#deferred.empty
+    if (this.#delivery.pending) return true
+    for (const peer of this.#peers) if (peer.#settling > 0 || !peer.#deferred.empty) return true
+    return false
+  }
+
+  #blocks(table: RelationId): boolean {
+    for (const peer of this.#peers) if (peer.#unknown.blocks(table)) return true
+    return false
   }
 
   #gate(): BypassReason | undefined {
@@ -477,6 +493,7 @@ class Engine {
     if (this.#reads === 'off') return 'switched-off'
     const facts = this.#facts()
     if (!facts || !this.#identity) return 'starting'
+    if (!this.#textIsExact) return 'catalog-unknown'
     if (facts.standby) return 'standby'
     return this.#pending() ? 'pending-delivery' : undefined
   }
@@ -555,10 +572,11 @@ class Engine {
   async #close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    await this.#unknown.close()
     this.#catalog.close()
-    this.#unknown.close()
     this.#shared.users--
     this.#shared.voices.delete(this.#emit)
+    this.#peers.delete(this)
     this.#release()
     if (this.#shared.users > 0) return
     for (const delivery of this.#shared.deliveries.values()) await delivery.close()

@@ -17,14 +17,24 @@ const samples = `select 7::int2, 7::int4, 7::int8, 9007199254740993::int8, 7::oi
  '{1,2}'::int4[], '{1,2}'::int8[], '{1.5}'::numeric[], '{a,NULL}'::text[], '{t,f}'::bool[], '{2024-02-29}'::date[],
  '{"2024-02-29 12:34:56"}'::timestamp[], '{"2024-02-29 12:34:56+00"}'::timestamptz[], '{"1 day"}'::interval[], '12.50'::money`
 
+export interface ParserSamples {
+  readonly text: string
+  /** False when a parser or a driver's option rewrites texts: hidden images, which travel as text, cannot be trusted. */
+  readonly textIsExact: boolean
+}
+
+/** Where `'a b'::text` stands among the samples. */
+const TEXT_SAMPLE = 9
+
 /**
  * What the driver makes of sample values, as a text: part of every entry's key, so that processes whose type parsers
  * differ never read each other's payloads. Found by running them, for drivers offer no list of what users have replaced.
  */
-export async function sampleParsers(run: ReturnType<typeof outsideRunner>): Promise<string> {
+export async function sampleParsers(run: ReturnType<typeof outsideRunner>): Promise<ParserSamples> {
   const rows = await run(samples)
   const values = rows[0] ?? []
-  return values
+  const text = values
     .map((value) => encodeRow([value]) ?? `unencodable ${Object.prototype.toString.call(value)} ${String(value)}`)
     .join('\n')
+  return { text, textIsExact: values[TEXT_SAMPLE] === 'a b' }
 }

@@ -151,10 +151,13 @@ function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
   return dialect
 }
 
+const noOperators: readonly unknown[] = []
+
 /** Builders are mutable and may go on after this statement was taken. */
 function snapshotSelect(config: SelectConfig): SelectConfig {
   const { joins, setOperators } = config
-  const operators = setOperators.map((operator) => ({ ...(operator as object) }))
+  const operators =
+    setOperators.length > 0 ? setOperators.map((operator) => ({ ...(operator as object) })) : noOperators
   return { ...config, setOperators: operators, ...(joins && { joins: [...joins] }) }
 }
 
@@ -301,15 +304,26 @@ function questionOf(
   return questionOfSelect(origin.config, fields, (table) => context.shape(table))
 }
 
+interface CacheTimes {
+  /** Seconds and milliseconds from now; the same as points in time since 1970. */
+  readonly ex?: number
+  readonly px?: number
+  readonly exat?: number
+  readonly pxat?: number
+}
+
+function timeToLive({ ex, px, exat, pxat }: CacheTimes): number | undefined {
+  if (px !== undefined) return px
+  if (ex !== undefined) return ex * 1000
+  const until = pxat ?? (exat === undefined ? undefined : exat * 1000)
+  return until === undefined ? undefined : until - Date.now()
+}
+
 /** Drizzle's own switch, `$withCache(…)`, as the builder hands it on. */
 export function cacheOptions(config: unknown): { off: boolean; ttlMs: number | undefined } {
-  const {
-    enable,
-    tag,
-    config: times,
-  } = (config ?? {}) as { enable?: boolean; tag?: string; config?: { ex?: number; px?: number } }
-  const ttlMs = times?.px ?? (times?.ex === undefined ? undefined : times.ex * 1000)
-  return { off: enable === false || tag !== undefined, ttlMs }
+  const { enable, tag, config: times } = (config ?? {}) as { enable?: boolean; tag?: string; config?: CacheTimes }
+  const ttlMs = times && timeToLive(times)
+  return { off: enable === false || tag !== undefined || (ttlMs !== undefined && ttlMs <= 0), ttlMs }
 }
 
 /** Statements without by-key meaning: selects that surely only read need no attention at all. */
@@ -349,16 +363,27 @@ async function runTransaction(
       return value
     }, config)
     scope.over = true
+    await endedWith(shared, client, write)
     await write.committed(scope)
     return result
   } catch (error) {
     scope.over = true
     if (!isOurs(error)) write.noteError(error)
+    if (!isOurs(error)) await endedWith(shared, client, write)
     if (finished && !isOurs(error)) await write.uncertain(scope, error)
     throw error
   } finally {
     if (shared) client.open.splice(client.open.indexOf(scope), 1)
   }
+}
+
+/** On a shared connection the end of this transaction also ended one that raw SQL had begun before it. */
+async function endedWith(shared: boolean, client: ClientState, write: WrapWith['write']): Promise<void> {
+  const raw = client.rawTransaction
+  if (!shared || !raw) return
+  client.rawTransaction = undefined
+  raw.over = true
+  await write.committed(raw)
 }
 
 const isOurs = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 'ASIDE_NOT_DELIVERED'

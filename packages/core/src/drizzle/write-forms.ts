@@ -51,9 +51,12 @@ export function withoutHidden(text: string, forms: WriteForms, plan: WritePlan):
 
 /** The statement as the user wrote it. */
 export function userStatement(forms: WriteForms): SQL {
+  const ctes = userCtes(forms)
   const selection = userSelection(forms)
+  // Most writes are their core alone; wrapped once more they would be walked once more when the text is made.
+  if (!ctes && !selection) return forms.parts.core
   const returning = selection && sql` returning ${selection}`
-  return sql`${withList([userCtes(forms)])}${forms.parts.core}${returning}`
+  return sql`${withList([ctes])}${forms.parts.core}${returning}`
 }
 
 /** True when a RETURNING holds columns only, so that redefining `old` and `new` in it changes nothing. */
@@ -126,9 +129,35 @@ export function buildCore(dialect: Dialect, op: WriteForms['op'], config: WriteC
   delete bare.returning
   if (op === 'insert') return dialect.buildInsertQuery(bare)
   if (op === 'delete') return dialect.buildDeleteQuery(bare)
-  const remembering = Object.create(dialect) as Dialect
-  remembering.buildUpdateSet = (table, set) => parts.set(() => dialect.buildUpdateSet(table, set))
-  return remembering.buildUpdateQuery(bare)
+  return rememberingSet(dialect, parts, (remembering) => remembering.buildUpdateQuery(bare))
+}
+
+interface Remembering {
+  readonly dialect: Dialect
+  /** Of the statement that is being built now. */
+  parts: WriteParts
+}
+
+const rememberers = new WeakMap<Dialect, Remembering>()
+
+/** Builds with a dialect that keeps the SET list in `parts`: one per dialect, for making objects with a prototype is dear. */
+function rememberingSet(dialect: Dialect, parts: WriteParts, build: (remembering: Dialect) => SQL): SQL {
+  const remembering = rememberers.get(dialect) ?? createRemembering(dialect, parts)
+  // An on-update function may build a statement of its own meanwhile.
+  const outer = remembering.parts
+  remembering.parts = parts
+  try {
+    return build(remembering.dialect)
+  } finally {
+    remembering.parts = outer
+  }
+}
+
+function createRemembering(real: Dialect, parts: WriteParts): Remembering {
+  const remembering: Remembering = { dialect: Object.create(real), parts }
+  remembering.dialect.buildUpdateSet = (table, set) => remembering.parts.set(() => real.buildUpdateSet(table, set))
+  rememberers.set(real, remembering)
+  return remembering
 }
 
 /** Database names of the columns that an UPDATE SET changes: the given ones and those with an on-update function. */

@@ -24,7 +24,8 @@ export interface UnknownOutcomes {
   readonly any: boolean
   /** Invalidates at once, and again when the write is known to be over. Resolves after the first. */
   begin(changes: Changes, tables: DoubtfulTables, error: unknown): Promise<void>
-  close(): void
+  /** Stops waiting; what is still unknown is invalidated once more. */
+  close(): Promise<void>
 }
 
 const FIRST_LOOK_MS = 20
@@ -40,6 +41,7 @@ const EVERYTHING = '*'
  */
 export function createUnknownOutcomes(tools: OutcomeWith): UnknownOutcomes {
   const blocked = new Map<RelationId, number>()
+  const waiting = new Set<Changes>()
   let closed = false
   const count = (table: RelationId, by: number): void => {
     const left = (blocked.get(table) ?? 0) + by
@@ -57,15 +59,19 @@ export function createUnknownOutcomes(tools: OutcomeWith): UnknownOutcomes {
       for (const id of held) count(id, 1)
       tools.voice.emit({ type: 'outcomeUnknown', tables: ids, error })
       await tools.publish(changes)
+      waiting.add(changes)
       void untilOver(tools, locked, () => closed).then(async (over) => {
         if (!over) return
+        waiting.delete(changes)
         await tools.publish(changes)
         for (const id of held) count(id, -1)
         tools.voice.emit({ type: 'outcomeKnown', tables: ids })
       })
     },
-    close() {
+    async close() {
       closed = true
+      for (const changes of waiting) await tools.publish(changes)
+      waiting.clear()
     },
   }
 }
