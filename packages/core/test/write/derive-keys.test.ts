@@ -1,0 +1,223 @@
+import { describe, expect, it } from 'vitest'
+import type { RelationFacts } from '../../src/model/facts.ts'
+import { stampKey, TableKeys } from '../../src/model/keys.ts'
+import { tokenOf } from '../../src/model/tokens.ts'
+import type { ImageForm, RowImages, TouchedRows, WritePlan } from '../../src/model/write.ts'
+import { schemesOf } from '../../src/read/record-source.ts'
+import { deriveKeys } from '../../src/write/derive-keys.ts'
+import { relation } from '../relation.fixture.ts'
+
+const table = relation('id email:text a b:uuid c:bool d:date', { uniqueKeys: [['email'], ['a', 'b'], ['c', 'd']] })
+const schemes = schemesOf(table, new TableKeys('n', 'd', table.schema, table.name))
+const columns = ['id', 'email', 'a', 'b', 'c', 'd']
+
+const planOf = (form: ImageForm, over: Partial<WritePlan> = {}): WritePlan => ({
+  form,
+  reason: undefined,
+  columns,
+  schemes,
+  key: ['id'],
+  limit: undefined,
+  lock: 'update',
+  name: form,
+  ...over,
+})
+const touched = (images: RowImages[], over: Partial<TouchedRows> = {}): TouchedRows => ({
+  images,
+  count: images.length,
+  unknownRows: false,
+  ...over,
+})
+/** The stamp that a reader of these values asks for. */
+const read = (name: string, ...values: unknown[]): string => {
+  const scheme = schemes.find((each) => each.columns.join() === name)
+  if (!scheme) throw new Error(name)
+  return stampKey(
+    scheme,
+    scheme.tokens.map((kind, at) => tokenOf(kind, values[at]) as string),
+  )
+}
+const row = (id: string, email: string | null = null, ...rest: (string | null)[]): (string | null)[] => [
+  id,
+  email,
+  rest[0] ?? null,
+  rest[1] ?? null,
+  rest[2] ?? null,
+  rest[3] ?? null,
+]
+const keysOf = (images: RowImages[], relationFacts: RelationFacts = table): string[] => {
+  const derived = deriveKeys(planOf('old-new'), touched(images), relationFacts)
+  if ('epoch' in derived) throw new Error(derived.epoch)
+  return [...derived.keys].sort()
+}
+const u1 = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'
+
+describe('keys of a write’s images', () => {
+  it('a new row: one key for each of its classes', () => {
+    const after = row('7', 'a@x', '1', u1, 'true', '2020-01-01')
+    const wanted = [
+      read('id', 7),
+      read('email', 'a@x'),
+      read('a,b', 1, u1.toUpperCase()),
+      read('c,d', true, '2020-01-01'),
+    ]
+    expect(keysOf([{ before: undefined, after }])).toEqual(wanted.sort())
+  })
+
+  it('old and new: the classes that it left and those that it entered', () => {
+    const images = { before: row('7', 'old', '1', u1), after: row('8', 'new', '2', u1) }
+    const wanted = [
+      read('id', 7),
+      read('id', 8),
+      read('email', 'old'),
+      read('email', 'new'),
+      read('a,b', 1, u1),
+      read('a,b', 2, u1),
+    ]
+    expect(keysOf([images])).toEqual(wanted.sort())
+  })
+
+  it('what did not change is named once', () => {
+    const same = row('7', 'a')
+    expect(
+      keysOf([
+        { before: same, after: same },
+        { before: same, after: row('7', 'b') },
+      ]),
+    ).toEqual([read('id', 7), read('email', 'a'), read('email', 'b')].sort())
+  })
+
+  it('a NULL keeps the row out of that class, and of no other', () => {
+    expect(keysOf([{ before: undefined, after: row('7', null, '1', null, 'false', '2020-01-01') }])).toEqual(
+      [read('id', 7), read('c,d', false, '2020-01-01')].sort(),
+    )
+    expect(keysOf([{ before: row('7', 'x'), after: row('7', null) }])).toEqual(
+      [read('id', 7), read('email', 'x')].sort(),
+    )
+  })
+
+  it('an upsert that inserted has no old image', () => {
+    const derived = deriveKeys(
+      planOf('old-new'),
+      touched([{ before: row('').map(() => null), after: row('9', 'n') }]),
+      table,
+    )
+    expect('keys' in derived && [...derived.keys].sort()).toEqual([read('id', 9), read('email', 'n')].sort())
+  })
+
+  it.each(['infinity', '-infinity', '0044-03-15 BC', '10000-01-01', '01/02/2020'])(
+    'a date that has no token drops the table: %s',
+    (date) => {
+      const images = [{ before: undefined, after: row('7', 'a', null, null, 'true', date) }]
+      expect(deriveKeys(planOf('new'), touched(images), table)).toEqual({ epoch: 'value-without-token' })
+    },
+  )
+
+  const texts = [
+    '',
+    ' ',
+    'a:b',
+    '5:a',
+    'm',
+    '=v',
+    'é',
+    'e\u0301',
+    '😀',
+    'x'.repeat(64),
+    'x'.repeat(65),
+    `${'x'.repeat(64)}y`,
+    '%',
+    "'",
+    '{}',
+  ]
+  it('texts have keys of their own, whatever is in them', () => {
+    const keys = texts.map((text) =>
+      keysOf([{ before: undefined, after: row('7', text) }]).find((key) => key !== read('id', 7)),
+    )
+    expect(new Set(keys).size).toBe(texts.length)
+    expect(keys).toEqual(texts.map((text) => read('email', text)))
+  })
+
+  const pairs: [string, string][] = [
+    ['1', '23'],
+    ['12', '3'],
+    ['123', ''],
+    ['', '123'],
+  ]
+  it('two columns cannot be taken for others', () => {
+    const two = relation('id p:text q:text', { uniqueKeys: [['p', 'q']] })
+    const own = schemesOf(two, new TableKeys('n', 'd', two.schema, two.name))
+    const keys = pairs.map(([p, q]) => {
+      const plan = planOf('new', { schemes: own, columns: ['id', 'p', 'q'] })
+      const derived = deriveKeys(plan, touched([{ before: undefined, after: ['1', p, q] }]), two)
+      return 'keys' in derived ? [...derived.keys].sort().join() : ''
+    })
+    expect(new Set(keys).size).toBe(pairs.length)
+  })
+
+  it('the order of the hidden columns does not matter', () => {
+    const shuffled = planOf('new', { columns: ['d', 'b', 'email', 'c', 'id', 'a'] })
+    const derived = deriveKeys(
+      shuffled,
+      touched([{ before: undefined, after: ['2020-01-01', u1, 'x', 'true', '7', '1'] }]),
+      table,
+    )
+    expect('keys' in derived && [...derived.keys].sort()).toEqual(
+      keysOf([{ before: undefined, after: row('7', 'x', '1', u1, 'true', '2020-01-01') }]),
+    )
+  })
+
+  const bigints = ['9007199254740993', '9007199254740992', '-9223372036854775808', '9223372036854775807', '0']
+  it('large integers stay apart', () => {
+    const keys = bigints.map((id) => keysOf([{ before: undefined, after: row(id) }])[0])
+    expect(keys).toEqual(bigints.map((id) => read('id', BigInt(id))))
+    expect(new Set(keys).size).toBe(bigints.length)
+  })
+})
+
+describe('when the table falls instead', () => {
+  const many = (count: number): RowImages[] =>
+    Array.from({ length: count }, (_, id) => ({ before: undefined, after: row(`${id}`) }))
+
+  it.each([
+    [0, 'keys'],
+    [1, 'keys'],
+    [512, 'keys'],
+    [513, 'too-many-rows'],
+    [5000, 'too-many-rows'],
+  ])('%i rows of one key each', (count, wanted) => {
+    const derived = deriveKeys(planOf('new'), touched(many(count)), table)
+    expect('epoch' in derived ? derived.epoch : 'keys').toBe(wanted)
+  })
+
+  it('keys count, not rows', () => {
+    const images = many(1000).map(() => ({ before: row('1', 'a'), after: row('1', 'b') }))
+    expect(deriveKeys(planOf('old-new'), touched(images), table)).toMatchObject({ keys: { length: 3 } })
+  })
+
+  it('more rows than images', () => {
+    expect(deriveKeys(planOf('new'), touched(many(3), { count: 4 }), table)).toEqual({ epoch: 'too-many-rows' })
+  })
+
+  it('a row whose old image could not be had', () => {
+    expect(deriveKeys(planOf('upsert'), touched(many(1), { unknownRows: true }), table)).toEqual({ epoch: 'no-images' })
+  })
+
+  it.each([
+    [0, undefined, 'keys'],
+    [1, undefined, 'no-images'],
+    [1, 'key-update', 'key-update'],
+    [undefined, 'no-images', 'no-images'],
+  ] as const)('nothing learned: %s rows, %s', (count, reason, wanted) => {
+    const derived = deriveKeys(planOf('none', { reason }), touched([], { count }), table)
+    expect('epoch' in derived ? derived.epoch : 'keys').toBe(wanted)
+  })
+
+  it('nothing learned and no row counted, but rules', () => {
+    const derived = deriveKeys(planOf('none', { reason: 'no-images' }), touched([], { count: 0 }), {
+      ...table,
+      rules: true,
+    })
+    expect(derived).toEqual({ epoch: 'no-images' })
+  })
+})
