@@ -26,8 +26,9 @@ const joinByKey: Mutant = {
   edits: [
     {
       file: 'read/read-records.ts',
-      find: 'epoch && isStamp(one.stamp) ? `${one.entryKey}\\n${one.stamp}${epoch}` : undefined',
-      put: 'one.entryKey',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the core's text
+      find: '\\n${one.stamp}${epoch}',
+      put: '\\n',
     },
   ],
 }

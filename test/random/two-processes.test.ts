@@ -78,6 +78,8 @@ async function startChild(file: string, task: Task): Promise<() => Promise<Recor
     const told = once(child, 'message')
     child.send('go')
     const [record] = (await Promise.race([told, failed])) as [Record]
+    // It has told everything: its end is no failure any more, but it must have come before its database goes.
+    await failed.catch(() => undefined)
     return record
   }
 }

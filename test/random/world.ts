@@ -74,8 +74,14 @@ async function connect(driver: Driver, url: string | undefined, count: number, h
   return {
     dbs: pools.map((pool) => overNodePostgres(pool, drizzleOptions) as unknown as Db),
     run: async (text) => pools[0]?.query(text),
-    close: () => Promise.all(pools.map((pool) => pool.end())),
+    close: () => Promise.all(pools.map(endPool)),
   }
+}
+
+/** A connection that is being closed may still hear that its database was dropped. */
+function endPool(pool: Pool): Promise<void> {
+  pool.on('error', () => {})
+  return pool.end()
 }
 
 async function connectPglite(count: number, hook: Hook | undefined): Promise<Connected> {
