@@ -47,7 +47,7 @@ export const people = pgTable('people', {
   id: serial().primaryKey(),
   email: text().unique(),
   handle: citext().unique(),
-  fullName: varchar('full "name"', { length: 20 }),
+  fullName: varchar('Full: Name', { length: 20 }),
   visits: integer().notNull().default(0),
   balance: numeric({ precision: 10, scale: 2 }).unique(),
   profile: jsonb(),
@@ -57,7 +57,7 @@ export const people = pgTable('people', {
   bornOn: date(),
   seenAt: timestamp({ withTimezone: true }),
   changedAt: integer().$onUpdate(() => tick.now),
-  nameKey: text().unique().generatedAlwaysAs(sql`lower("full ""name""")`),
+  nameKey: text().unique().generatedAlwaysAs(sql`lower("Full: Name")`),
 })
 
 export const items = pgTable('items', {
@@ -173,10 +173,10 @@ export const createTables = `
 create extension citext;
 create type feeling as enum ('sad', 'ok', 'Happy', 'o''k', 'a:b');
 create table people (
-  id serial primary key, email text unique, handle citext unique, "full ""name""" varchar(20),
+  id serial primary key, email text unique, handle citext unique, "Full: Name" varchar(20),
   visits integer not null default 0, balance numeric(10,2) unique, profile jsonb, photo bytea, tags text[],
   ratio double precision, born_on date, seen_at timestamptz, changed_at integer,
-  name_key text generated always as (lower("full ""name""")) stored unique);
+  name_key text generated always as (lower("Full: Name")) stored unique);
 create table items (
   id uuid primary key, code char(6) unique, price numeric(8,2) unique, big bigint unique, hot boolean,
   owner_id integer references people on delete cascade on update cascade);
