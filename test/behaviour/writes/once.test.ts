@@ -315,6 +315,31 @@ describe.each([15, 18] as const)('a role with few privileges, PostgreSQL %i', (l
     await dropRole(line, user)
   })
 
+  it('writes under row security what its policies let it write, and the whole table falls', async () => {
+    const user = `writer_${randomBytes(4).toString('hex')}`
+    // With a RETURNING the policy for SELECT would apply, and an UPDATE without WHERE would touch no row.
+    const test = await openWrapped(line, {
+      ddl: `${ddl} create role ${user} login password 'secret'; grant select, insert, update, delete on jobs to ${user};
+        alter table jobs enable row level security;
+        create policy change on jobs for update using (id <= 150) with check (true);
+        create policy adding on jobs for insert with check (id > 100);
+        create policy see on jobs for select using (id = 1);`,
+      schema,
+      tables: [cached(jobs)],
+      role: { user, password: 'secret' },
+    })
+    const { db, events, outside } = test
+    expect((await db.update(jobs).set({ n: sql`7` })).rowCount).toBe(150)
+    expect(await outside.$count(jobs, eq(jobs.n, 7))).toBe(150)
+    expect((await db.insert(jobs).values({ id: 900 })).rowCount).toBe(1)
+    expect((await db.update(jobs).set({ n: 8 }).where(eq(jobs.id, 2))).rowCount).toBe(0)
+    await expect(db.insert(jobs).values({ id: 50 })).rejects.toMatchObject({ cause: { code: '42501' } })
+    await expect(db.insert(jobs).values({ id: 901 }).returning()).rejects.toMatchObject({ cause: { code: '42501' } })
+    expect(fallenTables(events)).toEqual(['jobs: no-images', 'jobs: no-images'])
+    await test.close()
+    await dropRole(line, user)
+  })
+
   it('whose SELECT privilege is taken away after the catalog was read: the write runs as written, once', async () => {
     const user = `writer_${randomBytes(4).toString('hex')}`
     const test = await openWrapped(line, {

@@ -95,7 +95,7 @@ export class WriteThrough implements WritePath {
     const relation = facts && findRelation(facts, table.schema, table.name)
     if (!facts || !relation) return untold
     this.#noteKeyUpdate(relation, statement.changed)
-    const reached = this.#reach(facts, relation, reachOp(statement), statement.changed)
+    const reached = this.#reach(facts, relation, reachOps(statement), statement.changed)
     if (!this.#with.cached(relation))
       return reached.reached.length > 0 || reached.everything
         ? { ...untouchedPlan, ...reached, relation, version: facts.version }
@@ -113,8 +113,12 @@ export class WriteThrough implements WritePath {
     if (changed !== 'all' && relation.primaryKey?.some((column) => changed.has(column))) this.#keysMove.add(relation.id)
   }
 
-  #reach(facts: CatalogFacts, relation: RelationFacts, op: WriteOp, changed: WriteQuestion['changed']) {
-    const { tables, undeclared } = this.#with.reach(facts, relation.id, op, changed)
+  #reach(facts: CatalogFacts, relation: RelationFacts, ops: readonly WriteOp[], changed: WriteQuestion['changed']) {
+    const ways = ops.map((op) => this.#with.reach(facts, relation.id, op, changed))
+    const entries = ways.flatMap((way) => [...way.tables])
+    // A trigger may act without a row, so it is the reason that counts.
+    const tables = new Map([...entries, ...entries.filter(([, reason]) => reason === 'trigger')])
+    const undeclared = ways.flatMap((way) => way.undeclared)
     const isCached = (id: RelationId): boolean => {
       const found = facts.relations.get(id)
       return found !== undefined && this.#with.cached(found)
@@ -368,7 +372,7 @@ export class WriteThrough implements WritePath {
 
   #addWhole(changes: Changes, facts: CatalogFacts, relation: RelationFacts, reason: EpochReason): void {
     changes.addTable(relation.id, reason)
-    const { reached, everything } = this.#reach(facts, relation, 'any', 'all')
+    const { reached, everything } = this.#reach(facts, relation, ['any'], 'all')
     for (const { table, reason: way } of reached) changes.addTable(table, way)
     if (everything) changes.addEverything(everything)
   }
@@ -463,8 +467,9 @@ function questionOf(statement: WriteStatement, relation: RelationFacts): WriteQu
   return { ...statement, relation, atMost: values ?? (where && boundByKey(where, names, relation)) }
 }
 
-function reachOp({ op, conflict }: Pick<WriteQuestion, 'op' | 'conflict'>): WriteOp {
-  return op === 'insert' && conflict === 'update' ? 'any' : op
+/** An upsert inserts or updates; it deletes nothing. */
+function reachOps({ op, conflict }: Pick<WriteQuestion, 'op' | 'conflict'>): readonly WriteOp[] {
+  return op === 'insert' && conflict === 'update' ? ['insert', 'update'] : [op]
 }
 
 const nothingLearned: WritePlan = {
