@@ -55,6 +55,8 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   readonly #forms: WriteForms
   readonly #statement: WriteStatement
   readonly #compiled = new Map<string, Compiled>()
+  #planned: WriteIntent | undefined
+  #plannedFor: string | undefined
   #token: unknown
 
   constructor(call: WriteCall, query: Query) {
@@ -66,8 +68,27 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     this.#compile(this.#intent()?.plan)
   }
 
+  /** Planned once per reading of the catalog; a key update seen in between makes another plan, so it counts, too. */
   #intent(): WriteIntent | undefined {
-    return this.#call.context.write.plan(this.#forms.shape, this.#statement)
+    const { write } = this.#call.context
+    const { planKey } = write
+    if (planKey === undefined || planKey !== this.#plannedFor) {
+      this.#planned = write.plan(this.#forms.shape, this.#statement)
+      this.#plannedFor = write.planKey
+    }
+    return this.#planned
+  }
+
+  /** True when the statement, as the facts are now, can change nothing that is cached, and says nothing else. */
+  get passesThrough(): boolean {
+    const { context, native } = this.#call
+    if (native || currentScope(context) || !context.write.facts() || this.#intent()) return false
+    return !context.write.writesBeyond(this.#compile(undefined).query.sql)
+  }
+
+  /** The driver's own prepared query for the statement as written. */
+  get plain(): PreparedQuery {
+    return this.#compile(undefined).prepared
   }
 
   #compile(plan: WritePlan | undefined): Compiled {

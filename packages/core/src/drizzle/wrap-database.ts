@@ -241,13 +241,18 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
     const plain = (): PreparedQuery =>
       session.prepareQuery(lazy?.compiled ?? query, fields, name, arrayMode, mapper, metadata, cacheConfig)
     if (write.idle) return plain()
-    const judged = (): PreparedQuery =>
-      prepareOther(context, tools, lazy?.compiled ?? query, plain(), origin !== undefined)
+    // What is prepared without a name runs at once, under the facts of now.
+    const once = name === undefined
+    const judged = (): PreparedQuery => {
+      const compiled = lazy?.compiled ?? query
+      if (once && origin && write.isQuiet(compiled.sql)) return listening(plain(), write)
+      return prepareOther(context, tools, compiled, plain(), origin !== undefined)
+    }
     if (origin && 'parts' in origin) return prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
-    const read = lazy && arrayMode ? recordRead(context, lazy, origin, fields, mapper, cacheConfig, judged) : undefined
-    if (read && name !== undefined) void read.plain
-    if (read) return read
-    return judged()
+    const read =
+      lazy && arrayMode ? recordRead(context, lazy, origin, fields, mapper, cacheConfig, judged, once) : undefined
+    if (read && !once) void read.plain
+    return read ?? judged()
   }
 }
 
@@ -260,7 +265,8 @@ function prepareWrite(
   arrayMode: boolean,
   metadata: unknown,
 ): PreparedQuery {
-  return new PreparedWrite({ context, origin, fields, name, metadata, native: !arrayMode }, query)
+  const write = new PreparedWrite({ context, origin, fields, name, metadata, native: !arrayMode }, query)
+  return name === undefined && write.passesThrough ? listening(write.plain, context.write) : write
 }
 
 function recordRead(
@@ -271,6 +277,7 @@ function recordRead(
   mapper: ResultMapper | undefined,
   cacheConfig: unknown,
   prepare: () => PreparedQuery,
+  once: boolean,
 ): PreparedRead | undefined {
   const question = questionOf(context, origin, fields)
   if (!question) return undefined
@@ -281,6 +288,10 @@ function recordRead(
   const options = cacheOptions(cacheConfig)
   if (options.off || context.call.cache === false) {
     context.read.bypassed(question.shape.name, 'cache-false')
+    return undefined
+  }
+  if (once && context.read.source(question.shape, question.shape.names) === 'untracked-table') {
+    context.read.bypassed(question.shape.name, 'untracked-table')
     return undefined
   }
   return new PreparedRead({
@@ -327,6 +338,17 @@ export function cacheOptions(config: unknown): { off: boolean; ttlMs: number | u
 }
 
 /** Statements without by-key meaning: selects that surely only read need no attention at all. */
+/** The driver's own prepared query; only its failures are heard, for they may say that the catalog has changed. */
+function listening(plain: PreparedQuery, write: WrapWith['write']): PreparedQuery {
+  const execute = plain.execute
+  plain.execute = (placeholders, token) => {
+    const running = execute.call(plain, placeholders, token)
+    running.catch((error: unknown) => write.noteError(error))
+    return running
+  }
+  return plain
+}
+
 function prepareOther(
   context: StatementContext,
   tools: WrapWith,

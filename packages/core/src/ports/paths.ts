@@ -74,6 +74,8 @@ export interface WritePath {
   readonly idle: boolean
   /** Waits a bounded time for the first facts. Never called inside a transaction. */
   awaitFacts(): Promise<void>
+  /** Changes whenever {@link WritePath.plan} might answer otherwise; undefined without facts. */
+  readonly planKey: string | undefined
   /** Decides about one builder statement; undefined: it can reach nothing that is cached. */
   plan(table: NamedTable, question: WriteStatement): WriteIntent | undefined
   newScope(): Scope

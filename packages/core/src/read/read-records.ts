@@ -5,6 +5,7 @@ import { decodeRow, encodeRow } from '../model/row-codec.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
+import { FamiliarKeys } from './familiar-keys.ts'
 
 export interface ReadWith {
   readonly store: GuardedStore
@@ -54,20 +55,32 @@ export async function peekRecord(
  */
 export function createRecordReader(tools: ReadWith): (lookup: Lookup, load: LoadRecords) => Promise<LookupAnswer> {
   const flights: Flights = new Map()
+  const familiar = new FamiliarKeys()
   return (lookup, load) =>
-    lookup.keys.length === 1 ? readOne(tools, flights, lookup, load) : readMany(tools, flights, lookup, load)
+    lookup.keys.length === 1 ? readOne(tools, flights, familiar, lookup, load) : readMany(tools, flights, lookup, load)
 }
 
 type Flights = Map<string, Promise<string | null | undefined>>
 
 /** The path of most reads: one key, one question to the store, and on a hit nothing else. */
-async function readOne(tools: ReadWith, flights: Flights, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
+async function readOne(
+  tools: ReadWith,
+  flights: Flights,
+  familiar: FamiliarKeys,
+  lookup: Lookup,
+  load: LoadRecords,
+): Promise<LookupAnswer> {
   const { source, kind } = lookup
   const one = name(lookup, lookup.keys[0] as LookupKey)
-  const texts = await tools.store.read([one.entryKey, one.stampKey, source.keys.epoch])
+  const keys = [one.entryKey, one.stampKey, source.keys.epoch]
+  // A trip within the process is not worth sparing.
+  const strange = !tools.store.processLocal && !familiar.meet(one.entryKey) && !tools.closed()
+  const minting = strange ? mintBoth(tools, one.stampKey, source.keys.epoch) : undefined
+  const texts = await tools.store.read(keys)
+  const minted = minting && (await minting)
   if (!texts) return { bypass: 'store-failed' }
-  one.stamp = texts[1] as string | null
-  const epoch = texts[2] as string | null
+  one.stamp = texts[1] ?? minted?.[0] ?? null
+  const epoch = texts[2] ?? minted?.[1] ?? null
   const row = validRow(texts[0] as string | null, one, epoch)
   if (row !== undefined) {
     tools.voice.hit(source.label, kind, row === null)
@@ -76,6 +89,12 @@ async function readOne(tools: ReadWith, flights: Flights, lookup: Lookup, load: 
   tools.voice.miss(source.label, kind)
   const filled = await fill(tools, flights, lookup, [one], epoch, load)
   return filled === 'ambiguous' ? { bypass: 'records-lost' } : { rows: filled }
+}
+
+/** Takes or mints a row's stamp and its table's, in the trip that looks the entry up: before any query all the same. */
+function mintBoth({ store, stampTtlMs }: ReadWith, stampKey: string, epochKey: string) {
+  const stamps = [stampKey, epochKey].map((key) => ({ key, text: newStamp() }))
+  return store.mint(stamps, stampTtlMs)
 }
 
 async function readMany(tools: ReadWith, flights: Flights, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {

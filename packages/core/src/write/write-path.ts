@@ -82,6 +82,11 @@ export class WriteThrough implements WritePath {
     return this.#with.facts()
   }
 
+  get planKey(): string | undefined {
+    const facts = this.#with.facts()
+    return facts && `${facts.version}.${this.#keysMove.size}`
+  }
+
   async awaitFacts(): Promise<void> {
     if (!this.#with.facts()) await this.#with.awaitFacts()
   }
@@ -207,8 +212,8 @@ export class WriteThrough implements WritePath {
   isQuiet(text: string): boolean {
     const facts = this.#with.facts()
     if (!facts) return false
-    const { kind } = this.#with.classify(text, facts)
-    return kind === 'read' || kind === 'harmless'
+    const verdict = this.#with.classify(text, facts)
+    return verdict.kind === 'harmless' || (verdict.kind === 'read' && !verdict.session)
   }
 
   mayCommitWithin(text: string, inTransaction: boolean): boolean {
