@@ -9,14 +9,20 @@ import { readSettings } from './support/settings.ts'
 
 const { rounds, ops, concurrency } = readSettings(process.argv.slice(2))
 const redis = await openRedis()
-const reads = Math.min(ops, ROWS)
+// Each read is of a key that its process has not asked for before, over all rounds.
+const reads = Math.min(ops, Math.floor(ROWS / (rounds + 1) / concurrency.length))
 const contenders = [await plain(), await ours(), await ours('prepared'), await handWritten(), await drizzleCache()]
+const first = new Map(contenders.map((contender) => [contender, 1]))
 const sides: Side[] = contenders.map((contender) => ({
   name: contender.name,
-  before: () => removeKeys(redis),
+  before: (round) => {
+    first.set(contender, 1 + round * reads)
+    return removeKeys(redis)
+  },
   run: async (index) => {
-    const item = await contender.read(1 + index)
-    if (item?.id !== 1 + index) throw new Error(`${contender.name} answered a wrong row`)
+    const id = (first.get(contender) as number) + index
+    const item = await contender.read(id)
+    if (item?.id !== id) throw new Error(`${contender.name} answered a wrong row`)
   },
   // Commands of one server are answered in order: whatever was sent before is done when this is.
   after: () => redis.ping(),

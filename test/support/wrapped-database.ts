@@ -104,7 +104,10 @@ async function ask<S extends Schema>(test: WrappedDatabase<S>, read: Read<S>, wh
   const before = test.count.statements.length
   const answer = await read(test.db)
   // The catalog may be read again meanwhile.
-  const asked = test.count.texts().slice(before).filter((text) => !text.includes('pg_catalog.')).length
+  const asked = test.count
+    .texts()
+    .slice(before)
+    .filter((text) => !text.includes('pg_catalog.')).length
   // Without ORDER BY a list comes in key order from records and in any order from the database.
   expect(sorted(answer), `${what}: the answer is the database's`).toEqual(sorted(await read(test.outside)))
   return asked

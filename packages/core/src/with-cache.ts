@@ -29,7 +29,7 @@ import type { AsideEvent, Listener } from './ports/events.ts'
 import type { GuardedStore } from './ports/guarded-store.ts'
 import type { Store } from './ports/store.ts'
 import { RecordReadPath } from './read/create-read-path.ts'
-import { createRecordReader, peekRecord } from './read/read-records.ts'
+import { createRecordReader, peekRecord, type RecordReader } from './read/read-records.ts'
 import { type PayloadIdentity, schemesOf } from './read/record-source.ts'
 import { guardStore } from './stores/guard-store.ts'
 import { sharedMemoryStore } from './stores/memory-store.ts'
@@ -189,6 +189,7 @@ class Engine {
   readonly #listed: readonly Listed[] | 'all'
   readonly #write: WriteThrough
   readonly #read: RecordReadPath
+  readonly #reader: RecordReader
   readonly #peekWith: { store: GuardedStore }
   readonly #verdicts = verdictCache()
   readonly #beyond = beyondCache()
@@ -239,6 +240,7 @@ class Engine {
       voice: this.#voice,
       publish: (changes) => this.#write.publish(changes, 'unknown-outcome'),
     })
+    this.#reader = this.#createReader()
     this.#write = this.#createWrite()
     this.#peekWith = { store: this.#shared.guard }
     this.#read = this.#createRead()
@@ -444,14 +446,17 @@ class Engine {
       schemes: (relation, facts) => this.#schemes(relation, facts),
       keys: (relation, facts) => this.#keys(relation, facts),
       maxTouched: (relation) => this.#settings(relation)?.maxTouched ?? 1000,
-      deliver: (batch) => this.#delivery.deliver(batch),
+      deliver: (batch) => {
+        for (const { keys } of batch.tables) if (keys !== 'all') this.#reader.forget(keys)
+        return this.#delivery.deliver(batch)
+      },
       defer: (changes) => this.#deferred.absorb(changes),
       unknown: this.#unknown,
     })
   }
 
-  #createRead(): RecordReadPath {
-    const reader = createRecordReader({
+  #createReader(): RecordReader {
+    return createRecordReader({
       store: this.#shared.guard,
       clock: this.#clock,
       voice: this.#voice,
@@ -459,6 +464,9 @@ class Engine {
       closed: () => this.#pending() || this.#closed,
       random: Math.random,
     })
+  }
+
+  #createRead(): RecordReadPath {
     return new RecordReadPath({
       voice: this.#voice,
       facts: () => this.#facts(),
@@ -467,7 +475,7 @@ class Engine {
       settings: (relation) => this.#settings(relation),
       identity: () => this.#identity,
       match: matchKey,
-      read: reader,
+      read: this.#reader.read,
     })
   }
 

@@ -1,6 +1,7 @@
 /** Counted at the servers: what a hit, a miss and a write cost in Redis commands, round trips and SQL statements. */
 import { redisStore } from '@drizzle-aside/redis'
 import { cached } from 'drizzle-aside'
+import type { Store } from 'drizzle-aside/store'
 import { and, eq, inArray } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type AppClient, redisLibraries } from '../../conformance/redis-clients.ts'
@@ -18,6 +19,7 @@ describe.each(redisLibraries)('over $name', (library) => {
   let app: Awaited<ReturnType<typeof openApp>>
   let trips: string[]
   let awaited: number
+  let store: Store
 
   beforeAll(async () => {
     database = await freshDatabase(18)
@@ -34,7 +36,7 @@ describe.each(redisLibraries)('over $name', (library) => {
     client = await library.open(redis.url)
     trips = []
     awaited = 0
-    const store = gatedStore(redisStore(client.client), (point, { method }) => {
+    store = gatedStore(redisStore(client.client), (point, { method }) => {
       if (point === 'before') trips.push(method)
       else awaited++
     })
@@ -134,19 +136,40 @@ describe.each(redisLibraries)('over $name', (library) => {
     expect(trips).toEqual([])
   })
 
-  test('a miss is one SQL statement and three trips, the last of which nobody waits for', async () => {
+  test('the first miss of a row takes its stamps in the trip that looks it up; nobody waits for the fill', async () => {
     await byId(50)
     expect(app.sql.count()).toBe(1)
     await settled()
-    expect(trips).toEqual(['read', 'mint', 'write'])
+    // Both leave in one tick: the stamps are asked for at once, the look-up at its end.
+    expect(trips).toEqual(['mint', 'read', 'write'])
     await start()
-    // The table's epoch is there by now: one stamp to mint.
     await byId(51)
     await settled()
-    expect(trips).toEqual(['read', 'mint', 'write'])
+    expect(trips).toEqual(['mint', 'read', 'write'])
     const { set, mget, ...rest } = await commands.commands()
-    expect({ set, mget }).toEqual({ set: 2, mget: 2 })
-    expect(Object.keys(rest).filter((name) => !/expire|ttl/.test(name))).toEqual([])
+    expect({ set, mget }).toEqual({ set: 3, mget: 2 })
+    // The row's stamp has only begun its life, and the epoch's was raised a moment ago.
+    expect(rest).toEqual({})
+  })
+
+  test('a row that was asked for before and is gone is looked up first, then its stamps are taken', async () => {
+    await byId(50)
+    await settled()
+    await store.clear('')
+    await start()
+    await byId(50)
+    await settled()
+    expect(trips).toEqual(['read', 'mint', 'write'])
+  })
+
+  test('after its own write a process knows that it will miss', async () => {
+    await byId(50)
+    await settled()
+    await app.db.update(items).set({ n: 3 }).where(eq(items.id, 50))
+    await start()
+    await byId(50)
+    await settled()
+    expect(trips).toEqual(['mint', 'read', 'write'])
   })
 
   test('a list that is half there is one read, one mint and one SQL statement for the missing half', async () => {

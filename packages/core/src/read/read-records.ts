@@ -34,6 +34,8 @@ interface Wanted {
   /** Values that a row of this source has. */
   readonly width: number
   stamp: string | null
+  /** The stamp was minted by this read, so its life has only begun. */
+  minted: boolean
 }
 
 /** Whether the store holds a valid entry for one key now; asks without counting. */
@@ -53,33 +55,45 @@ export async function peekRecord(
  * Reads records: look up, and on a miss take the stamps *first*, query, store under those stamps (PROTOCOL 3.5). A write
  * in between removes a stamp, so the stored entry is dead on arrival and no compare-and-set is needed.
  */
-export function createRecordReader(tools: ReadWith): (lookup: Lookup, load: LoadRecords) => Promise<LookupAnswer> {
-  const flights: Flights = new Map()
-  const familiar = new FamiliarKeys()
-  return (lookup, load) =>
-    lookup.keys.length === 1 ? readOne(tools, flights, familiar, lookup, load) : readMany(tools, flights, lookup, load)
+export function createRecordReader(given: ReadWith): RecordReader {
+  const tools: Tools = { ...given, flights: new Map(), familiar: new FamiliarKeys(), extended: new Map() }
+  return {
+    read: (lookup, load) => (lookup.keys.length === 1 ? readOne(tools, lookup, load) : readMany(tools, lookup, load)),
+    forget: (stampKeys) => {
+      for (const key of stampKeys) tools.familiar.forget(key)
+    },
+  }
+}
+
+export interface RecordReader {
+  read(lookup: Lookup, load: LoadRecords): Promise<LookupAnswer>
+  /** Stamps that this process has removed: who asks for them next will miss. */
+  forget(stampKeys: readonly string[]): void
+}
+
+/** What the reads of one reader share. */
+interface Tools extends ReadWith {
+  readonly flights: Flights
+  readonly familiar: FamiliarKeys
+  /** When each epoch's time to live was last raised. */
+  readonly extended: Map<string, number>
 }
 
 type Flights = Map<string, Promise<string | null | undefined>>
 
 /** The path of most reads: one key, one question to the store, and on a hit nothing else. */
-async function readOne(
-  tools: ReadWith,
-  flights: Flights,
-  familiar: FamiliarKeys,
-  lookup: Lookup,
-  load: LoadRecords,
-): Promise<LookupAnswer> {
+async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
   const { source, kind } = lookup
   const one = name(lookup, lookup.keys[0] as LookupKey)
   const keys = [one.entryKey, one.stampKey, source.keys.epoch]
   // A trip within the process is not worth sparing.
-  const strange = !tools.store.processLocal && !familiar.meet(one.entryKey) && !tools.closed()
+  const strange = !tools.store.processLocal && !tools.familiar.meet(one.stampKey) && !tools.closed()
   const minting = strange ? mintBoth(tools, one.stampKey, source.keys.epoch) : undefined
   const texts = await tools.store.read(keys)
   const minted = minting && (await minting)
   if (!texts) return { bypass: 'store-failed' }
   one.stamp = texts[1] ?? minted?.[0] ?? null
+  one.minted = minted !== undefined
   const epoch = texts[2] ?? minted?.[1] ?? null
   const row = validRow(texts[0] as string | null, one, epoch)
   if (row !== undefined) {
@@ -87,7 +101,7 @@ async function readOne(
     return { rows: [row] }
   }
   tools.voice.miss(source.label, kind)
-  const filled = await fill(tools, flights, lookup, [one], epoch, load)
+  const filled = await fill(tools, lookup, [one], epoch, load)
   return filled === 'ambiguous' ? { bypass: 'records-lost' } : { rows: filled }
 }
 
@@ -97,7 +111,7 @@ function mintBoth({ store, stampTtlMs }: ReadWith, stampKey: string, epochKey: s
   return store.mint(stamps, stampTtlMs)
 }
 
-async function readMany(tools: ReadWith, flights: Flights, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
+async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
   const wanted = lookup.keys.map((key) => name(lookup, key))
   const found = await lookUp(tools, lookup, wanted)
   if (!found) return { bypass: 'store-failed' }
@@ -106,7 +120,6 @@ async function readMany(tools: ReadWith, flights: Flights, lookup: Lookup, load:
   if (missing.length > 0) {
     const filled = await fill(
       tools,
-      flights,
       lookup,
       missing.map((at) => wanted[at] as Wanted),
       epoch,
@@ -130,6 +143,7 @@ function name(lookup: Lookup, key: LookupKey): Wanted {
     head: entryHead(source.fingerprint + scheme.name + scope + identityOf(key.tokens)),
     width: source.columns.length,
     stamp: null,
+    minted: false,
   }
 }
 
@@ -171,8 +185,7 @@ function validRow(entry: string | null, one: Wanted, epoch: string | null): Reco
 
 /** Answers the missing keys in order: joined flights where the stamps are the same, one query for all the others. */
 async function fill(
-  tools: ReadWith,
-  flights: Flights,
+  tools: Tools,
   lookup: Lookup,
   missing: readonly Wanted[],
   epochSeen: string | null,
@@ -184,10 +197,10 @@ async function fill(
   )
   // Joined only under the very same stamps: a flight begun before a write carries the stamps from before it. And only
   // for the very same row, whatever the hashes in its key say.
-  const joined = names.map((flight) => (flight === undefined ? undefined : flights.get(flight)))
+  const joined = names.map((flight) => (flight === undefined ? undefined : tools.flights.get(flight)))
   const own = missing.filter((_, at) => !joined[at])
   const ownNames = names.filter((_, at) => !joined[at])
-  const loading = own.length > 0 ? lead(tools, flights, lookup, own, ownNames, epoch, load) : Promise.resolve([])
+  const loading = own.length > 0 ? lead(tools, lookup, own, ownNames, epoch, load) : Promise.resolve([])
   // Waiting for others starts before our own query ends; a failure of ours is told below.
   loading.catch(() => undefined)
   const shared = await Promise.all(joined.map((flight) => flight && join(tools, lookup, flight)))
@@ -252,6 +265,7 @@ async function takeStamps(
   const minted = await store.mint(wants, stampTtlMs)
   absent.forEach((one, at) => {
     one.stamp = minted?.[at] ?? null
+    one.minted = true
   })
   const epoch = epochSeen ?? minted?.[absent.length] ?? null
   return isStamp(epoch) ? epoch : null
@@ -259,8 +273,7 @@ async function takeStamps(
 
 /** Runs the query for all keys, stores what may be stored, and lets later readers of the same stamps share it. */
 async function lead(
-  tools: ReadWith,
-  flights: Flights,
+  tools: Tools,
   lookup: Lookup,
   own: readonly Wanted[],
   names: readonly (string | undefined)[],
@@ -272,18 +285,18 @@ async function lead(
   texts.catch(() => undefined)
   names.forEach((flight, at) => {
     if (flight === undefined) return
-    flights.set(
+    tools.flights.set(
       flight,
       texts.then((all) => all[at]),
     )
-    flights.get(flight)?.catch(() => undefined)
+    tools.flights.get(flight)?.catch(() => undefined)
   })
   try {
     const rows = await loading
     if (rows !== 'ambiguous' && epoch) keep(tools, lookup, own, await texts, epoch)
     return rows
   } finally {
-    for (const flight of names) if (flight !== undefined) flights.delete(flight)
+    for (const flight of names) if (flight !== undefined) tools.flights.delete(flight)
   }
 }
 
@@ -291,7 +304,7 @@ const encode = (row: RecordRow): string | null | undefined => (row === null ? nu
 
 /** Stores the answers under the stamps taken before the query. Nobody waits for the store. */
 function keep(
-  tools: ReadWith,
+  tools: Tools,
   lookup: Lookup,
   own: readonly Wanted[],
   texts: readonly (string | null | undefined)[],
@@ -309,9 +322,23 @@ function keep(
     const ttl = timeToLive(tools, lookup, text === null)
     // A call may ask for a longer life than its table's settings give.
     const stampTtl = Math.max(tools.stampTtlMs, 2 * ttl)
-    tools.store.write(one.entryKey, entry, ttl, [one.stampKey, source.keys.epoch], stampTtl)
+    tools.store.write(one.entryKey, entry, ttl, toKeepAlive(tools, one, source.keys.epoch, stampTtl), stampTtl)
     tools.voice.fill(source.label, lookup.kind)
   })
+}
+
+/** How often, within its life, the life of an epoch is raised; each fill of its table would be far too often. */
+const EXTENSIONS = 8
+
+/** The stamps whose life must be raised for this entry to be of use to its end. */
+function toKeepAlive({ clock, extended, stampTtlMs }: Tools, one: Wanted, epoch: string, stampTtl: number): string[] {
+  // A longer life than usual was asked for: then nothing that was done before is enough.
+  if (stampTtl > stampTtlMs) return [one.stampKey, epoch]
+  const stamps = one.minted ? [] : [one.stampKey]
+  const now = clock.now()
+  if (now - (extended.get(epoch) ?? Number.NEGATIVE_INFINITY) < stampTtlMs / EXTENSIONS) return stamps
+  extended.set(epoch, now)
+  return [...stamps, epoch]
 }
 
 function refuseFill({ closed }: ReadWith, one: Wanted, text: string | null | undefined, maxBytes: number) {
