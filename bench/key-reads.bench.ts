@@ -16,15 +16,16 @@ import { readSettings } from './support/settings.ts'
 import { quantile } from './support/statistics.ts'
 
 const { rounds, ops, concurrency, writes } = readSettings(process.argv.slice(2))
-const [base, ready, hand, builtIn, own, ownPrepared] = await Promise.all([
+const [base, ready, hand, handBehind, builtIn, own, ownPrepared] = await Promise.all([
   plain(),
   prepared(),
   handWritten(),
+  handWritten("Drizzle's builder"),
   drizzleCache(),
   ours(),
   ours('prepared'),
 ])
-const contenders = [base, ready, hand, builtIn, own, ownPrepared]
+const contenders = [base, ready, hand, handBehind, builtIn, own, ownPrepared]
 const versions = new Map(contenders.map((contender) => [contender, new Versions()]))
 
 const random = seeded(42)

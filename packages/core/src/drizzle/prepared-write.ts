@@ -79,18 +79,6 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     return this.#planned
   }
 
-  /** True when the statement, as the facts are now, can change nothing that is cached, and says nothing else. */
-  get passesThrough(): boolean {
-    const { context, native } = this.#call
-    if (native || currentScope(context) || !context.write.facts() || this.#intent()) return false
-    return !context.write.writesBeyond(this.#compile(undefined).query.sql)
-  }
-
-  /** The driver's own prepared query for the statement as written. */
-  get plain(): PreparedQuery {
-    return this.#compile(undefined).prepared
-  }
-
   #compile(plan: WritePlan | undefined): Compiled {
     const form = plan?.form === 'none' ? undefined : plan
     const known = this.#compiled.get(form?.name ?? '')

@@ -248,6 +248,7 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
       if (once && origin && write.isQuiet(compiled.sql)) return listening(plain(), write)
       return prepareOther(context, tools, compiled, plain(), origin !== undefined)
     }
+    if (once && origin && 'parts' in origin && passesThrough(context, origin, lazy)) return listening(plain(), write)
     if (origin && 'parts' in origin) return prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
     const read =
       lazy && arrayMode ? recordRead(context, lazy, origin, fields, mapper, cacheConfig, judged, once) : undefined
@@ -255,6 +256,14 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
     return read ?? judged()
   }
 }
+
+/** True when a write, as the facts are now, can change nothing that is cached, and says nothing else. */
+function passesThrough(context: StatementContext, origin: WriteOrigin, lazy: LazyQuery | undefined): boolean {
+  if (!lazy || currentScope(context) || !context.write.reachesNothing(context.shape(origin.config.table))) return false
+  return !context.write.writesBeyond(lazy.sql)
+}
+
+type WriteOrigin = Extract<Origin, { parts: unknown }>
 
 function prepareWrite(
   context: StatementContext,
@@ -265,8 +274,7 @@ function prepareWrite(
   arrayMode: boolean,
   metadata: unknown,
 ): PreparedQuery {
-  const write = new PreparedWrite({ context, origin, fields, name, metadata, native: !arrayMode }, query)
-  return name === undefined && write.passesThrough ? listening(write.plain, context.write) : write
+  return new PreparedWrite({ context, origin, fields, name, metadata, native: !arrayMode }, query)
 }
 
 function recordRead(

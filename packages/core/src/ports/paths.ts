@@ -78,6 +78,8 @@ export interface WritePath {
   readonly planKey: string | undefined
   /** Decides about one builder statement; undefined: it can reach nothing that is cached. */
   plan(table: NamedTable, question: WriteStatement): WriteIntent | undefined
+  /** True when no write to the table can reach anything cached, whatever it changes. */
+  reachesNothing(table: NamedTable): boolean
   newScope(): Scope
   /** After a statement ran: queue its changes in the scope, or make them known now. */
   done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void>

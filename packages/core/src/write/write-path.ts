@@ -114,6 +114,14 @@ export class WriteThrough implements WritePath {
     return { plan, relation, ...reached, version: facts.version }
   }
 
+  reachesNothing(table: NamedTable): boolean {
+    const facts = this.#with.facts()
+    const relation = facts && findRelation(facts, table.schema, table.name)
+    if (!relation || this.#with.cached(relation)) return false
+    const { reached, everything } = this.#reach(facts, relation, ['any'], 'all')
+    return reached.length === 0 && everything === undefined
+  }
+
   #noteKeyUpdate(relation: RelationFacts, changed: WriteQuestion['changed']): void {
     if (changed !== 'all' && relation.primaryKey?.some((column) => changed.has(column))) this.#keysMove.add(relation.id)
   }
