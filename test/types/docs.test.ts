@@ -69,6 +69,6 @@ it("the README's first example runs as pasted", async () => {
   const first = blocks.find(({ name }) => name === 'README.md block 1')
   const tsx = join(root, 'node_modules', '.bin', 'tsx')
   const { stdout } = await run(tsx, ['--tsconfig', join(root, 'tsconfig.json'), first?.file ?? ''], { cwd: root })
-  expect(stdout).toContain('record on')
+  expect(stdout).toContain('read from users by primary key (id)')
   expect(stdout.trim().split('\n').at(-1)).toMatch(/^0\.\d+$/)
 })

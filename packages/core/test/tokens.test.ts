@@ -211,7 +211,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
   })
 
   test.each(kinds)('equal values of type %s have equal tokens', async (type, kind, values) => {
-    const pairs = fc.sample(fc.tuple(values, values), 1500)
+    const pairs = fc.sample(fc.tuple(values, values), 6000)
     const { rows } = await client.query<{ equal: boolean | null; left: string | null; right: string | null }>(
       `select same($1, a, b) as equal, canonical($1, a) as left, canonical($1, b) as right
        from unnest($2::text[], $3::text[]) with ordinality as pair(a, b, i) order by i`,

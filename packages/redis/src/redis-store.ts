@@ -11,15 +11,17 @@ export function storeOver(connection: Connection): Store {
   const entries = new EntryWriter(connection)
   let closed = false
   const open = () => {
-    if (closed) throw new AsideError('ASIDE_CLOSED', 'this Redis store was closed; create a new one.')
+    if (closed) throw closedError()
     return connection
   }
   return {
     name: 'redis',
     processLocal: false,
-    async read(keys) {
-      if (keys.length === 0) return []
-      return (await open().run({ name: 'MGET', keys })) as (string | null)[]
+    // Not async: each promise between the reply and the reader is a turn that a lone hit waits for.
+    read(keys) {
+      if (closed) return Promise.reject(closedError())
+      if (keys.length === 0) return Promise.resolve([])
+      return connection.run({ name: 'MGET', keys }) as Promise<(string | null)[]>
     },
     async mint(stamps, ttlMs) {
       if (stamps.length === 0) return []
@@ -42,6 +44,8 @@ export function storeOver(connection: Connection): Store {
     },
   }
 }
+
+const closedError = () => new AsideError('ASIDE_CLOSED', 'this Redis store was closed; create a new one.')
 
 /**
  * SET NX for each stamp and one MGET behind them: whoever minted first, all answers agree. `SET … NX GET` would save
