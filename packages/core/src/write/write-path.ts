@@ -114,9 +114,22 @@ export class WriteThrough implements WritePath {
     return { plan, relation, ...reached, version: facts.version }
   }
 
+  /** By table object, for the facts of the moment: asked for with every write to a table that is not cached. */
+  #harmless: { readonly facts: CatalogFacts; readonly known: WeakMap<NamedTable, boolean> } | undefined
+
   reachesNothing(table: NamedTable): boolean {
     const facts = this.#with.facts()
-    const relation = facts && findRelation(facts, table.schema, table.name)
+    if (!facts) return false
+    if (this.#harmless?.facts !== facts) this.#harmless = { facts, known: new WeakMap() }
+    const known = this.#harmless.known.get(table)
+    if (known !== undefined) return known
+    const nothing = this.#findNothing(table, facts)
+    this.#harmless.known.set(table, nothing)
+    return nothing
+  }
+
+  #findNothing(table: NamedTable, facts: CatalogFacts): boolean {
+    const relation = findRelation(facts, table.schema, table.name)
     if (!relation || this.#with.cached(relation)) return false
     const { reached, everything } = this.#reach(facts, relation, ['any'], 'all')
     return reached.length === 0 && everything === undefined
