@@ -5,6 +5,7 @@
  * connections to it are still open. Free of vitest, so demos and benches use it too.
  */
 import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 
 export interface FreshDatabase {
@@ -18,7 +19,31 @@ export async function createDatabase(serverUrl: string, prefix = 'aside'): Promi
   await onServer(serverUrl, `create database ${name}`)
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
-  return { url: url.href, name, drop: () => onServer(serverUrl, `drop database if exists ${name} with (force)`) }
+  return { url: url.href, name, drop: () => dropDatabase(serverUrl, name) }
+}
+
+/** How often a database is looked at for connections that are just closing, and the pause between two looks. */
+const LOOKS = 200
+const PAUSE_MS = 10
+
+/**
+ * A client's `end()` resolves before its backend is gone. Ended by force, such a backend says so on a socket that nobody
+ * listens to any more, and the error ends the test process; so it gets the time to go by itself.
+ */
+async function dropDatabase(serverUrl: string, name: string): Promise<void> {
+  const client = new Client({ connectionString: serverUrl })
+  await client.connect()
+  try {
+    for (let look = 0; look < LOOKS && (await isInUse(client, name)); look++) await pause(PAUSE_MS)
+    await client.query(`drop database if exists ${name} with (force)`)
+  } finally {
+    await client.end()
+  }
+}
+
+async function isInUse(client: Client, name: string): Promise<boolean> {
+  const { rows } = await client.query('select 1 from pg_stat_activity where datname = $1 limit 1', [name])
+  return rows.length > 0
 }
 
 /** Removes the databases that a run has left on somebody else's server. */
