@@ -1,36 +1,10 @@
 /** What raw SQL may do to the tables and to the session (DESIGN 3.4, raw SQL). Unknown means it may write anything. */
 import type { CatalogFacts } from '../model/facts.ts'
+import type { SqlVerdict, WriteVerdict } from '../model/verdict.ts'
 import { readDml, readQuery } from './read-statement.ts'
 import { isWord, parseStatements, type SqlNode } from './sql-tokens.ts'
 
-export interface NamedTable {
-  readonly schema?: string
-  readonly name: string
-}
-
-export interface WriteVerdict {
-  readonly kind: 'write'
-  readonly tables: readonly NamedTable[] | 'unknown'
-  /** The catalog is to be read again. */
-  readonly ddl: boolean
-  readonly reason: string
-  /** Several statements in one text began or ended a transaction: how it stands after the last of them. */
-  readonly after?: 'begun' | 'ended'
-}
-
-export type SqlVerdict =
-  /** One query that provably writes no table. `volatile`: it may be run, never cached. `session`: calls set_config. */
-  | { readonly kind: 'read'; readonly volatile: boolean; readonly session: boolean }
-  /** Changes no table and nothing that later queries answer from. */
-  | { readonly kind: 'harmless' }
-  /** Changes the session; `local`: until the end of the transaction. */
-  | { readonly kind: 'session'; readonly local: boolean }
-  | { readonly kind: 'begin' }
-  /** `chain`: AND CHAIN, the next transaction is open at once. */
-  | { readonly kind: 'commit'; readonly chain: boolean }
-  | { readonly kind: 'rollback'; readonly chain: boolean }
-  | { readonly kind: 'prepare-transaction' }
-  | WriteVerdict
+export type { NamedTable, SqlVerdict, WriteVerdict } from '../model/verdict.ts'
 
 type Nodes = readonly SqlNode[]
 
