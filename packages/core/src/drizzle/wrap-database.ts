@@ -245,11 +245,13 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
     const once = name === undefined
     const judged = (): PreparedQuery => {
       const compiled = lazy?.compiled ?? query
-      if (once && origin && write.isQuiet(compiled.sql)) return listening(plain(), write)
-      return prepareOther(context, tools, compiled, plain(), origin !== undefined)
+      const careful = (): PreparedQuery => prepareOther(context, tools, compiled, plain(), origin !== undefined)
+      return once && origin && write.isQuiet(compiled.sql) ? listening(plain(), write, careful) : careful()
     }
-    if (once && origin && 'parts' in origin && passesThrough(context, origin, lazy)) return listening(plain(), write)
-    if (origin && 'parts' in origin) return prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
+    if (origin && 'parts' in origin) {
+      const careful = (): PreparedQuery => prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
+      return once && passesThrough(context, origin, lazy) ? listening(plain(), write, careful) : careful()
+    }
     const read =
       lazy && arrayMode ? recordRead(context, lazy, origin, fields, mapper, cacheConfig, judged, once) : undefined
     if (read && !once) void read.plain
@@ -346,10 +348,19 @@ export function cacheOptions(config: unknown): { off: boolean; ttlMs: number | u
 }
 
 /** Statements without by-key meaning: selects that surely only read need no attention at all. */
-/** The driver's own prepared query; only its failures are heard, for they may say that the catalog has changed. */
-function listening(plain: PreparedQuery, write: WrapWith['write']): PreparedQuery {
-  const execute = plain.execute
+/**
+ * The driver's own prepared query; only its failures are heard, for they may say that the catalog has changed. Who keeps
+ * it and runs it again after the facts have changed gets the careful one.
+ */
+function listening(plain: PreparedQuery, write: WrapWith['write'], careful: () => PreparedQuery): PreparedQuery {
+  const { execute } = plain
+  const facts = write.facts()
   plain.execute = (placeholders, token) => {
+    if (write.facts() !== facts) {
+      const other = careful()
+      other.joinsNotNullableMap = plain.joinsNotNullableMap
+      return other.execute(placeholders, token)
+    }
     const running = execute.call(plain, placeholders, token)
     running.catch((error: unknown) => write.noteError(error))
     return running
