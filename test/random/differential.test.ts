@@ -28,7 +28,7 @@ const pairs: readonly (readonly [Driver, StoreKind, PostgresLine])[] = [
 const numberOf = (driver: Driver, store: StoreKind): number => pairs.findIndex(([d, s]) => d === driver && s === store)
 
 const reports: Report[] = []
-const classes: readonly HitClass[] = ['key', 'list', 'unique', 'negative']
+const classes: readonly HitClass[] = ['key', 'in-list', 'unique', 'negative']
 
 describe(`random steps, SEED=${seed}`, () => {
   test.each(pairs)(

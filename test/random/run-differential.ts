@@ -22,7 +22,7 @@ import { drawValues, type Subject, subjects, type Values } from './subjects.ts'
 import { tick } from './tables.ts'
 import type { World, Wrapped } from './world.ts'
 
-export type HitClass = 'key' | 'list' | 'unique' | 'negative'
+export type HitClass = 'key' | 'in-list' | 'unique' | 'negative'
 
 export interface Report {
   readonly seed: number
@@ -347,14 +347,14 @@ class Run {
 
   report(milliseconds: number): Report {
     const { seed, steps } = this.#options
-    const of = (kind: 'key' | 'list' | 'unique') => {
+    const of = (kind: 'key' | 'in-list' | 'unique') => {
       const hits = sum(this.#world.wrapped.map(({ counts }) => counts.hits[kind]))
       return { hits, asked: hits + sum(this.#world.wrapped.map(({ counts }) => counts.misses[kind])) }
     }
     const stats = this.#world.wrapped.map(({ aside }) => aside.stats())
     const bypassed = added(stats.map((each) => each.bypassed))
     const epochs = added(stats.map((each) => each.epochsReplaced))
-    const hits = { key: of('key'), list: of('list'), unique: of('unique'), negative: this.#negative }
+    const hits = { key: of('key'), 'in-list': of('in-list'), unique: of('unique'), negative: this.#negative }
     return { seed, steps, ...this.#count, hits, bypassed, epochs, milliseconds }
   }
 }

@@ -40,8 +40,8 @@ export interface Wrapped extends Hands {
 
 /** What the events of one wrapped db said. */
 export interface Counts {
-  hits: Record<'key' | 'list' | 'unique', number>
-  misses: Record<'key' | 'list' | 'unique', number>
+  hits: Record<ReadKind, number>
+  misses: Record<ReadKind, number>
   joined: number
   trouble: string[]
 }
@@ -102,9 +102,13 @@ async function connectPglite(count: number, hook: Hook | undefined): Promise<Con
   }
 }
 
+const kinds = ['key', 'in-list', 'unique', 'list', 'join', 'aggregate', 'set operation', 'relational'] as const
+type ReadKind = (typeof kinds)[number]
+const none = () => Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<ReadKind, number>
+
 const noCounts = (): Counts => ({
-  hits: { key: 0, list: 0, unique: 0 },
-  misses: { key: 0, list: 0, unique: 0 },
+  hits: none(),
+  misses: none(),
   joined: 0,
   trouble: [],
 })

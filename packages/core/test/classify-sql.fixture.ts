@@ -69,6 +69,8 @@ function relation(
     uniqueIndexColumns: new Set(),
     updatedByParents: new Set(),
     incoming: [],
+    outgoing: [],
+    leadingColumns: [],
     triggers: [],
     rules: false,
     rowSecurity: false,

@@ -19,6 +19,8 @@ export function relation(columns: string, parts: Partial<RelationFacts> = {}): R
     uniqueIndexColumns: new Set(['id', ...(parts.uniqueKeys ?? []).flat()]),
     updatedByParents: new Set(),
     incoming: [],
+    outgoing: [],
+    leadingColumns: [],
     triggers: [],
     rules: false,
     rowSecurity: false,

@@ -255,6 +255,8 @@ function relationFacts(raw: RawRelation, house: House): RelationFacts {
     ...uniqueFacts(raw),
     updatedByParents: new Set(names(raw, [...(house.updatedByParents.get(raw.oid) ?? [])])),
     incoming: raw.incoming.flatMap((key) => incomingKey(raw, key, house)),
+    outgoing: [],
+    leadingColumns: [],
     triggers: raw.triggers.map(triggerFacts),
     rules: raw.rules.length > 0,
     rowSecurity: below.some((one) => one.rowSecurity),

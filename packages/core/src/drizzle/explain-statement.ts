@@ -1,3 +1,4 @@
+import type { Scheme } from '../model/keys.ts'
 import type { BypassReason, EpochReason } from '../model/reasons.ts'
 import type { Lookup, LookupKey, RecordSource } from '../model/record.ts'
 import type { ImageForm, WritePlan, WriteStatement } from '../model/write.ts'
@@ -177,7 +178,7 @@ function work(state: Explanation['state'], asked: number, cached: number): strin
 /** As people write it: the schema only where it is not the usual one. */
 const tableName = (label: string): string => (label.startsWith('public.') ? label.slice('public.'.length) : label)
 
-const schemeName = (kind: 'primary' | 'unique'): string => (kind === 'primary' ? 'primary key' : 'unique key')
+const schemeName = (kind: Scheme['kind']): string => (kind === 'primary' ? 'primary key' : 'unique key')
 
 /** Longer values are cut: the line is for people. */
 const LONGEST_VALUE = 40

@@ -175,7 +175,7 @@ function refuseList(
   { limited, order }: RecordQuestion,
   source: RecordSource,
 ): BypassReason | undefined {
-  if (kind !== 'list') return undefined
+  if (kind !== 'in-list') return undefined
   if (limited || !source.settings.compose) return 'not-a-record'
   const sortable = order?.every(({ column }) => {
     const token = source.kinds[column]

@@ -149,7 +149,7 @@ function finish(
   const rest = terms.filter((term) => !used.includes(term))
   const tests = rest.map((term) => testOf(term, source, given))
   if (tests.some((test) => test === undefined)) return 'not-a-record'
-  const kind: ReadKind = scheme.kind === 'unique' ? 'unique' : lists ? 'list' : 'key'
+  const kind: ReadKind = scheme.kind === 'unique' ? 'unique' : lists ? 'in-list' : 'key'
   const accepts =
     tests.length === 0 ? undefined : (valueAt: RowReader) => tests.every((test) => (test as Test)(valueAt))
   return { scheme, kind, keys: lists ? distinct(keys) : keys, accepts }

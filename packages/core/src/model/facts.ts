@@ -41,6 +41,16 @@ export interface IncomingKey {
   readonly onUpdate: ForeignKeyAction
 }
 
+/** A foreign key seen from the referencing table. */
+export interface OutgoingKey {
+  readonly parent: RelationId
+  readonly columns: readonly string[]
+  /** The parent's columns, in the order of `columns`. */
+  readonly parentColumns: readonly string[]
+  /** Validated and enforced: every committed row whose columns are not NULL has its parent. */
+  readonly proven: boolean
+}
+
 export interface RelationFacts {
   readonly id: RelationId
   readonly oid: number
@@ -57,6 +67,9 @@ export interface RelationFacts {
   /** Columns of this table's own foreign keys that have an ON UPDATE action. */
   readonly updatedByParents: ReadonlySet<string>
   readonly incoming: readonly IncomingKey[]
+  readonly outgoing: readonly OutgoingKey[]
+  /** First columns of valid, ready, plain, not partial indexes, in the order of their names. */
+  readonly leadingColumns: readonly string[]
   /** Not internal, not disabled. */
   readonly triggers: readonly TriggerFacts[]
   readonly rules: boolean

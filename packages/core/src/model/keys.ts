@@ -27,7 +27,7 @@ function isShortAscii(text: string): boolean {
   return true
 }
 
-const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
+export const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
 /** A fresh stamp: `S`, six characters kept for the incarnation of the store, a dot, twelve random bytes. */
 export function newStamp(): string {
@@ -46,13 +46,13 @@ let poolUsed = POOL
 /** Length of every stamp text. */
 export const STAMP_LENGTH = 24
 
-/** A combination of columns that stamps are kept for: the primary key or a unique key (DESIGN 3.1). */
+/** A combination of columns that stamps are kept for (DESIGN 3.1): a key, or a class that many rows may share. */
 export interface Scheme {
-  readonly kind: 'primary' | 'unique'
+  readonly kind: 'primary' | 'unique' | 'class'
   /** Database names in byte order: the order in which values stand in keys. */
   readonly columns: readonly string[]
   readonly tokens: readonly TokenKind[]
-  /** Texts around the values of the stamp key: `parts[0] + value + parts[1] + value … + parts[n]`. */
+  /** Texts before each value of the stamp key; behind the last value stands the facet, which row stamps lack. */
   readonly parts: readonly string[]
   /** Names the scheme within an entry key. */
   readonly name: string
@@ -80,12 +80,15 @@ export class TableKeys {
   scheme(kind: Scheme['kind'], columns: readonly string[], tokens: ReadonlyMap<string, TokenKind>): Scheme {
     const sorted = [...columns].sort(byBytes)
     const letter = kind === 'primary' ? 'R' : 'V'
-    const parts = sorted.map((column) => `${prefixed(column)}=v`)
+    const parts = sorted.map((column) => `${prefixed(column)}=`)
     parts[0] = `${this.#head}${letter}${this.#tag}${this.#table}${sorted.length},${parts[0]}`
-    // A unique key's stamp is the class's facet `main`; row stamps have no facets.
-    parts.push(kind === 'primary' ? '' : 'm')
     const name = letter + sorted.map(prefixed).join('')
     return { kind, columns: sorted, tokens: sorted.map((column) => tokens.get(column) ?? 'none'), parts, name }
+  }
+
+  /** The stamp of the whole table (the empty class) and a facet: every write to the table touches one of them. */
+  table(facet = 'm'): string {
+    return `${this.#head}T${this.#tag}${this.#table}${facet}`
   }
 
   /** What every entry key of this table begins with; `fingerprint` is a digest of all that shapes the answer. */
@@ -94,13 +97,17 @@ export class TableKeys {
   }
 }
 
-/** Key of the stamp of one class; `values` are tokens in the order of the scheme's columns. */
-export function stampKey(scheme: Scheme, values: readonly string[]): string {
-  if (values.length === 1) return scheme.parts[0] + prefixed(values[0] as string) + scheme.parts[1]
-  let key = scheme.parts[0] as string
-  for (let i = 0; i < values.length; i++) key += prefixed(values[i] as string) + scheme.parts[i + 1]
-  return key
+/**
+ * Key of the stamp of one class and facet (`m`, main, unless another is given; row stamps have none). `values` are tokens
+ * in the order of the scheme's columns; null is SQL NULL.
+ */
+export function stampKey(scheme: Scheme, values: readonly (string | null)[], facet = 'm'): string {
+  let key = ''
+  for (let i = 0; i < values.length; i++) key += scheme.parts[i] + valueText(values[i] as string | null)
+  return scheme.kind === 'primary' ? key : key + facet
 }
+
+const valueText = (token: string | null): string => (token === null ? 'n' : `v${prefixed(token)}`)
 
 /** The values of an entry's identity, each with its length: in the key long ones are hashed, in the entry never. */
 export function identityOf(values: readonly string[]): string {

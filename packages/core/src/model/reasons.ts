@@ -1,7 +1,9 @@
 /** The names of things that happen, as `explain`, `stats` and events show them. */
 
-/** How a read by key was asked: by primary key, a list of them, or a unique key. */
-export type ReadKind = 'key' | 'list' | 'unique'
+import type { QueryKind } from './query-shape.ts'
+
+/** How a read was asked: rows by primary key, by a list of them, by a unique key; or a whole result of some kind. */
+export type ReadKind = 'key' | 'in-list' | 'unique' | QueryKind
 
 /** Why an answer was not stored although the query ran. */
 export type FillRefusal =

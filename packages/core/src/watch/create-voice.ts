@@ -34,7 +34,16 @@ const noReads = (): ReadCounts => ({ hits: 0, negativeHits: 0, misses: 0, fills:
 export class CountingVoice implements Voice {
   readonly #listeners = new Set<Listener>()
   readonly #all = noReads()
-  readonly #kinds: Record<ReadKind, ReadCounts> = { key: noReads(), list: noReads(), unique: noReads() }
+  readonly #kinds: Record<ReadKind, ReadCounts> = {
+    key: noReads(),
+    'in-list': noReads(),
+    unique: noReads(),
+    list: noReads(),
+    join: noReads(),
+    aggregate: noReads(),
+    'set operation': noReads(),
+    relational: noReads(),
+  }
   readonly #tables = new Map<string, ReadCounts>()
   readonly #bypassed: Partial<Record<BypassReason, number>> = {}
   readonly #refused: Partial<Record<FillRefusal, number>> = {}

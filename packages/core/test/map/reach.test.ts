@@ -45,6 +45,8 @@ function relation(id: string, parts: Partial<RelationFacts>): RelationFacts {
     uniqueIndexColumns: new Set(),
     updatedByParents: new Set(),
     incoming: [],
+    outgoing: [],
+    leadingColumns: [],
     triggers: [],
     rules: false,
     rowSecurity: false,
