@@ -32,6 +32,17 @@ const nameless = String.raw`\{(SQLVALUEFUNCTION|TABLESAMPLECLAUSE|XMLEXPR|NEXTVA
 const castsThroughText = ':(resulttype) ([0-9]+) :resultcollid [0-9]+ :coerceformat'
 
 /**
+ * Foreign keys. PostgreSQL 18 brought the columns `conenforced` and `conperiod`; before, the unqualified names find the
+ * stand-ins outside. A key with PERIOD is no equality. A `cloned` one that points to a partition is part of the key that
+ * points to the whole table: most rows of the child have no parent there.
+ */
+const foreignKeys = `(select true as conenforced, false as conperiod) as older
+  cross join lateral (
+    select c.oid, c.conname, c.conrelid, c.confrelid, c.conkey, c.confkey, c.confdeltype, c.confupdtype,
+      c.convalidated and conenforced and not conperiod as holds, c.conparentid <> 0 as cloned
+    from pg_catalog.pg_constraint c where c.contype = 'f')`
+
+/**
  * Reads all that the catalog tells about the relations of a database: one statement, one row, one column, a json text
  * for `parseCatalog`. Plain joins that an ordinary role may run on PostgreSQL 13 to 18; it takes no lock on user tables
  * (no `pg_get_viewdef`), so DDL in another session never blocks it. Everything is ordered: an unchanged catalog gives
@@ -118,10 +129,26 @@ uniq as (
   where i.indisunique
   group by i.indrelid
 ),
+lead as (
+  select i.indrelid, json_agg(distinct i.indkey[0]) as list
+  from pg_catalog.pg_index i
+  join rel on rel.oid = i.indrelid
+  join pg_catalog.pg_class c on c.oid = i.indexrelid and c.relam = 403
+  join pg_catalog.pg_opclass p on p.oid = i.indclass[0] and p.opcdefault
+  where i.indisvalid and i.indisready and i.indislive and i.indpred is null and i.indexprs is null
+  group by i.indrelid
+),
+disarmed as (
+  select distinct t.tgconstraint as oid from pg_catalog.pg_trigger t
+  where t.tgconstraint <> 0 and t.tgenabled not in ('O', 'A')
+),
 fk as (
-  select f.confrelid, json_agg(json_build_array(f.conrelid::int8, f.conkey, f.confkey, f.confdeltype, f.confupdtype)
-      order by f.conrelid, f.conname) as list
-  from pg_catalog.pg_constraint f where f.contype = 'f' group by f.confrelid
+  select f.confrelid, json_agg(json_build_array(f.conrelid::int8, f.conkey, f.confkey, f.confdeltype, f.confupdtype,
+      f.holds and disarmed.oid is null, f.cloned and member.oid is not null) order by f.conrelid, f.conname) as list
+  from ${foreignKeys} as f
+  left join disarmed on disarmed.oid = f.oid
+  left join (select c.oid from pg_catalog.pg_class c where c.relispartition) as member on member.oid = f.confrelid
+  group by f.confrelid
 ),
 trg as (
   select t.tgrelid, json_agg(json_build_array(t.tgname, t.tgtype, up.oid is not null,
@@ -225,6 +252,7 @@ select json_build_object(
       order by rel.nspname, rel.relname) from rel),
   'columns', (select json_agg(json_build_array(col.attrelid::int8, col.list) order by col.attrelid) from col),
   'uniques', (select json_agg(json_build_array(uniq.indrelid::int8, uniq.list) order by uniq.indrelid) from uniq),
+  'leads', (select json_agg(json_build_array(lead.indrelid::int8, lead.list) order by lead.indrelid) from lead),
   'keys', (select json_agg(json_build_array(fk.confrelid::int8, fk.list) order by fk.confrelid) from fk),
   'triggers', (select json_agg(json_build_array(trg.tgrelid::int8, trg.list) order by trg.tgrelid) from trg),
   'rules', (select json_agg(json_build_array(ruled.ev_class::int8, ruled.list) order by ruled.ev_class) from ruled),

@@ -3,6 +3,7 @@ import type {
   ColumnFacts,
   ForeignKeyAction,
   IncomingKey,
+  OutgoingKey,
   RelationFacts,
   RelationId,
   SessionEnvironment,
@@ -10,6 +11,7 @@ import type {
   TriggerFacts,
 } from '../model/facts.ts'
 import { relationId } from '../model/facts.ts'
+import { byBytes } from '../model/keys.ts'
 import { asFields, asFlag, asList, asNumber, asNumbers, asOneOf, asText, asTexts } from './catalog-json.ts'
 
 /** Which server this is, beyond what {@link catalogQuery} says. Empty texts where the role may not ask. */
@@ -89,6 +91,7 @@ interface RawRelation {
   readonly columns: ReadonlyMap<number, ColumnFacts>
   readonly uniqueIndexes: readonly RawIndex[]
   readonly incoming: readonly RawKey[]
+  readonly leads: readonly number[]
   readonly triggers: readonly unknown[]
   readonly rules: readonly unknown[]
   readonly rowSecurity: boolean
@@ -112,6 +115,9 @@ interface RawKey {
   readonly columns: readonly number[]
   readonly onDelete: ForeignKeyAction
   readonly onUpdate: ForeignKeyAction
+  readonly proven: boolean
+  /** Points to a partition for a key that points to the whole table. */
+  readonly partial: boolean
 }
 
 /** All relations of the database with the edges between them. */
@@ -120,6 +126,8 @@ interface House {
   readonly parents: ReadonlyMap<number, readonly number[]>
   readonly children: ReadonlyMap<number, readonly number[]>
   readonly updatedByParents: ReadonlyMap<number, ReadonlySet<number>>
+  /** Foreign keys by the relation that refers. */
+  readonly outgoing: ReadonlyMap<number, readonly { readonly parent: RawRelation; readonly key: RawKey }[]>
 }
 
 const kinds: Readonly<Record<string, Kind>> = {
@@ -159,10 +167,24 @@ function readHouse(answer: Readonly<Record<string, unknown>>): House {
     listUnder(parents, asNumber(member)).push(asNumber(ancestor))
     listUnder(children, asNumber(ancestor)).push(asNumber(member))
   }
-  return { byOid, parents, children, updatedByParents: columnsThatParentsUpdate(byOid.values()) }
+  const relations = [...byOid.values()]
+  return {
+    byOid,
+    parents,
+    children,
+    updatedByParents: columnsThatParentsUpdate(relations),
+    outgoing: keysByChild(relations),
+  }
 }
 
-function columnsThatParentsUpdate(relations: Iterable<RawRelation>): Map<number, Set<number>> {
+function keysByChild(relations: readonly RawRelation[]): House['outgoing'] {
+  const found = new Map<number, { parent: RawRelation; key: RawKey }[]>()
+  for (const parent of relations)
+    for (const key of parent.incoming) if (!key.partial) listUnder(found, key.child).push({ parent, key })
+  return found
+}
+
+function columnsThatParentsUpdate(relations: readonly RawRelation[]): Map<number, Set<number>> {
   const found = new Map<number, Set<number>>()
   for (const { incoming } of relations)
     for (const { child, childColumns, onUpdate } of incoming) {
@@ -172,7 +194,7 @@ function columnsThatParentsUpdate(relations: Iterable<RawRelation>): Map<number,
   return found
 }
 
-function listUnder(lists: Map<number, number[]>, key: number): number[] {
+function listUnder<T>(lists: Map<number, T[]>, key: number): T[] {
   const list = lists.get(key) ?? []
   lists.set(key, list)
   return list
@@ -181,7 +203,7 @@ function listUnder(lists: Map<number, number[]>, key: number): number[] {
 /**
  * What the query lists per relation number; put together here and not by the query, for the reason given there.
  */
-const partNames = ['columns', 'uniques', 'keys', 'triggers', 'rules', 'looks', 'marks'] as const
+const partNames = ['columns', 'uniques', 'keys', 'triggers', 'rules', 'looks', 'leads', 'marks'] as const
 type Parts = readonly ReadonlyMap<number, unknown>[]
 
 function partsOf(answer: Readonly<Record<string, unknown>>): Parts {
@@ -193,7 +215,7 @@ const oidOf = (tuple: unknown): number => asNumber(asList(tuple)[0])
 function rawRelation(tuple: unknown, parts: Parts): RawRelation {
   const [oid, schema, name, kind, rowSecurity, privileges] = asList(tuple)
   const own = parts.map((part) => part.get(asNumber(oid)) ?? null)
-  const [columns, uniques, keys, triggers, rules, looks] = own
+  const [columns, uniques, keys, triggers, rules, looks, leads] = own
   const [mood = 'steady', reads = null] = asList(looks)
   return {
     id: relationId(asText(schema), asText(name)),
@@ -204,6 +226,7 @@ function rawRelation(tuple: unknown, parts: Parts): RawRelation {
     columns: new Map(asList(columns).map(rawColumn)),
     uniqueIndexes: asList(uniques).map(rawIndex),
     incoming: asList(keys).map(rawKey),
+    leads: asNumbers(leads),
     triggers: asList(triggers),
     rules: asList(rules),
     rowSecurity: asFlag(rowSecurity),
@@ -232,13 +255,15 @@ function rawIndex(tuple: unknown): RawIndex {
 }
 
 function rawKey(tuple: unknown): RawKey {
-  const [child, childColumns, columns, onDelete, onUpdate] = asList(tuple)
+  const [child, childColumns, columns, onDelete, onUpdate, proven, partial] = asList(tuple)
   return {
     child: asNumber(child),
     childColumns: asNumbers(childColumns),
     columns: asNumbers(columns),
     onDelete: asOneOf(actions, onDelete),
     onUpdate: asOneOf(actions, onUpdate),
+    proven: asFlag(proven),
+    partial: asFlag(partial),
   }
 }
 
@@ -255,8 +280,8 @@ function relationFacts(raw: RawRelation, house: House): RelationFacts {
     ...uniqueFacts(raw),
     updatedByParents: new Set(names(raw, [...(house.updatedByParents.get(raw.oid) ?? [])])),
     incoming: raw.incoming.flatMap((key) => incomingKey(raw, key, house)),
-    outgoing: [],
-    leadingColumns: [],
+    outgoing: (house.outgoing.get(raw.oid) ?? []).map(({ parent, key }) => outgoingKey(raw, parent, key)),
+    leadingColumns: names(raw, raw.leads).sort(byBytes),
     triggers: raw.triggers.map(triggerFacts),
     rules: raw.rules.length > 0,
     rowSecurity: below.some((one) => one.rowSecurity),
@@ -297,6 +322,11 @@ function incomingKey(parent: RawRelation, key: RawKey, house: House): IncomingKe
       onUpdate,
     },
   ]
+}
+
+function outgoingKey(child: RawRelation, parent: RawRelation, key: RawKey): OutgoingKey {
+  const columns = names(child, key.childColumns)
+  return { parent: parent.id, columns, parentColumns: names(parent, key.columns), proven: key.proven }
 }
 
 /** The bits of `tgtype`, as in catalog/pg_trigger.h. */
@@ -359,7 +389,7 @@ function idsOf(oids: readonly number[], house: House): RelationId[] {
 
 function markOf(raw: RawRelation, facts: RelationFacts): RelationMark {
   const { family, reads, rowSecurity, volatileView, unsteadyView } = facts
-  const around = [family, reads, [...facts.updatedByParents], facts.incoming.map((key) => key.child)]
+  const around = [family, reads, [...facts.updatedByParents], facts.incoming.map((key) => key.child), facts.outgoing]
   return {
     text: JSON.stringify([raw.all, around, rowSecurity, volatileView, unsteadyView]),
     writers: [...raw.triggers, ...raw.rules].map((one) => JSON.stringify(one)),

@@ -47,7 +47,10 @@ export interface OutgoingKey {
   readonly columns: readonly string[]
   /** The parent's columns, in the order of `columns`. */
   readonly parentColumns: readonly string[]
-  /** Validated and enforced: every committed row whose columns are not NULL has its parent. */
+  /**
+   * Validated, enforced, its triggers on, equal and no period: every committed row whose columns are not NULL has its
+   * parent.
+   */
   readonly proven: boolean
 }
 
@@ -68,7 +71,7 @@ export interface RelationFacts {
   readonly updatedByParents: ReadonlySet<string>
   readonly incoming: readonly IncomingKey[]
   readonly outgoing: readonly OutgoingKey[]
-  /** First columns of valid, ready, plain, not partial indexes, in the order of their names. */
+  /** First columns of valid, ready, plain, not partial B-tree indexes, by name, each once. */
   readonly leadingColumns: readonly string[]
   /** Not internal, not disabled. */
   readonly triggers: readonly TriggerFacts[]

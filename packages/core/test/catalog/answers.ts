@@ -25,7 +25,7 @@ export function answer(parts: AnswerParts): string {
 
 /** SQL's `json_agg` over no rows is NULL. */
 function listsOf(relations: readonly AnsweredRelation[]) {
-  const names = ['relations', 'columns', 'uniques', 'keys', 'triggers', 'rules', 'looks', 'marks']
+  const names = ['relations', 'columns', 'uniques', 'keys', 'triggers', 'rules', 'looks', 'leads', 'marks']
   const lists: Record<string, unknown[] | null> = Object.fromEntries(names.map((name) => [name, null]))
   if (relations.length > 0) lists.relations = relations.map((one) => one.own)
   for (const { oid, parts } of relations)
@@ -44,6 +44,7 @@ interface RelationParts {
   columns?: unknown
   indexes?: unknown
   keys?: unknown
+  leads?: unknown
   triggers?: unknown
   rules?: unknown
   security?: boolean
@@ -58,9 +59,9 @@ export const column = (at: number, name: string, token = 'int') => [at, name, 'i
 export const serial = column(1, 'id')
 
 export function relation(oid: number, name: string, parts: RelationParts = {}): AnsweredRelation {
-  const { kind = 'r', columns = [serial], indexes = [[true, true, [1]]], keys, triggers } = parts
+  const { kind = 'r', columns = [serial], indexes = [[true, true, [1]]], keys, leads, triggers } = parts
   const { rules, security = false, privileges = 'siud', reads = null, mood = 'steady', mark = '' } = parts
-  const all = { columns, uniques: indexes, keys, triggers, rules, looks: [mood, reads], marks: mark }
+  const all = { columns, uniques: indexes, keys, leads, triggers, rules, looks: [mood, reads], marks: mark }
   const present = Object.fromEntries(Object.entries(all).filter(([, part]) => part !== undefined))
   return { oid, own: [oid, 'public', name, kind, security, privileges, [null, false]], parts: present }
 }

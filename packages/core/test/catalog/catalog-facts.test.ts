@@ -244,6 +244,77 @@ describe.each(engines)('facts read from %s', (_, open) => {
     expect(table('children').updatedByParents).toEqual(new Set(['parent_code']))
   })
 
+  it('foreign keys are seen from the child; one of its keys may not be proven', async () => {
+    await engine.exec(`
+      create table homes (id int primary key, area int, unique (area, id));
+      create table guests (
+        id int primary key, home_id int references homes, area int, first int,
+        foreign key (area, first) references homes (area, id)
+      );
+      alter table guests add column later int;
+      alter table guests add foreign key (later) references homes not valid;
+    `)
+    const seen = (await engine.facts()).relations.get(id('guests'))
+    expect(seen?.outgoing).toEqual([
+      { parent: id('homes'), columns: ['area', 'first'], parentColumns: ['area', 'id'], proven: true },
+      { parent: id('homes'), columns: ['home_id'], parentColumns: ['id'], proven: true },
+      { parent: id('homes'), columns: ['later'], parentColumns: ['id'], proven: false },
+    ])
+    await engine.exec('alter table guests validate constraint guests_later_fkey')
+    const valid = (await engine.facts()).relations.get(id('guests'))
+    expect(valid?.outgoing.map((key) => key.proven)).toEqual([true, true, true])
+  })
+
+  it('a foreign key proves nothing while its triggers are off', async (context) => {
+    await engine.exec('create table lax (id int primary key references parents)')
+    expect((await engine.facts()).relations.get(id('lax'))?.outgoing).toMatchObject([{ proven: true }])
+    if (!(await attempt(engine, 'alter table lax disable trigger all'))) return context.skip()
+    expect((await engine.facts()).relations.get(id('lax'))?.outgoing).toMatchObject([{ proven: false }])
+  })
+
+  it('a foreign key NOT ENFORCED or with PERIOD proves nothing (PostgreSQL 18)', async (context) => {
+    if (facts.serverVersion < 180000) return context.skip()
+    await engine.exec('create table hoped (id int primary key references parents not enforced)')
+    expect((await engine.facts()).relations.get(id('hoped'))?.outgoing).toMatchObject([{ proven: false }])
+    if (!(await attempt(engine, 'create extension if not exists btree_gist'))) return
+    await engine.exec(`
+      create table rooms (id int, open int4range, primary key (id, open without overlaps));
+      create table stays (id int, span int4range, foreign key (id, period span) references rooms (id, period open));
+    `)
+    expect((await engine.facts()).relations.get(id('stays'))?.outgoing).toMatchObject([
+      { columns: ['id', 'span'], proven: false },
+    ])
+  })
+
+  it('keys from and to partitioned tables are told once, and never as a key to one partition', async () => {
+    await engine.exec(`
+      create table lands (id int primary key) partition by range (id);
+      create table lands_1 partition of lands for values from (0) to (10);
+      create table towns (id int, land_id int references lands) partition by range (id);
+      create table towns_1 partition of towns for values from (0) to (10);
+    `)
+    const { relations } = await engine.facts()
+    const key = { parent: id('lands'), columns: ['land_id'], parentColumns: ['id'], proven: true }
+    expect(relations.get(id('towns'))?.outgoing).toEqual([key])
+    expect(relations.get(id('towns_1'))?.outgoing).toEqual([key])
+  })
+
+  it('first columns of plain, whole indexes are told, and of no others', async () => {
+    await engine.exec(`
+      create table led (id int primary key, b int, a int, part int, expr text, pattern text, hashed int, second int);
+      create index on led (b desc nulls last);
+      create index on led (a, second);
+      create index on led (a);
+      create unique index on led (second, id) include (hashed);
+      create index on led (part) where part > 1;
+      create index on led (lower(expr));
+      create index on led (pattern text_pattern_ops);
+      create index on led using hash (hashed);
+    `)
+    expect((await engine.facts()).relations.get(id('led'))?.leadingColumns).toEqual(['a', 'b', 'id', 'second'])
+    expect(table('matched').leadingColumns).toEqual([])
+  })
+
   it('triggers that can fire are told with timing and events; constraints are not triggers', () => {
     const no = { insert: false, update: false, delete: false, truncate: false }
     expect(table('watched').triggers).toEqual([

@@ -24,7 +24,7 @@ describe('parsing', () => {
   it('foreign keys join relations by number', () => {
     const { facts } = parse({
       relations: [
-        relation(1, 'users', { keys: [[2, [2], [1], 'c', 'c']] }),
+        relation(1, 'users', { keys: [[2, [2], [1], 'c', 'c', true, false]] }),
         relation(2, 'posts', { columns: [serial, column(2, 'author_id')] }),
       ],
     })
@@ -32,10 +32,24 @@ describe('parsing', () => {
       { child: posts, childColumns: ['author_id'], columns: ['id'], onDelete: 'cascade', onUpdate: 'cascade' },
     ])
     expect(facts.relations.get(posts)?.updatedByParents).toEqual(new Set(['author_id']))
+    expect(facts.relations.get(posts)?.outgoing).toEqual([
+      { parent: users, columns: ['author_id'], parentColumns: ['id'], proven: true },
+    ])
+  })
+
+  it('a key that points to one partition for the whole table is no key of the child', () => {
+    const { facts } = parse({ relations: [relation(1, 'users', { keys: [[1, [1], [1], 'a', 'a', true, true]] })] })
+    expect(facts.relations.get(users)).toMatchObject({ outgoing: [], incoming: [{ child: users }] })
+  })
+
+  it('leading columns of indexes stand by name', () => {
+    const columns = [serial, column(2, 'b'), column(3, 'a')]
+    const { facts } = parse({ relations: [relation(1, 'users', { columns, leads: [1, 2, 3] })] })
+    expect(facts.relations.get(users)?.leadingColumns).toEqual(['a', 'b', 'id'])
   })
 
   it('a key from a relation that cannot be seen is left out', () => {
-    const { facts } = parse({ relations: [relation(1, 'users', { keys: [[9, [1], [1], 'c', 'a']] })] })
+    const { facts } = parse({ relations: [relation(1, 'users', { keys: [[9, [1], [1], 'c', 'a', true, false]] })] })
     expect(facts.relations.get(users)?.incoming).toEqual([])
   })
 
@@ -49,7 +63,10 @@ describe('parsing', () => {
       'an index on a column that is not there',
       answer({ relations: [relation(1, 'users', { indexes: [[true, true, [7]]] })] }),
     ],
-    ['an unknown action', answer({ relations: [relation(1, 'users', { keys: [[1, [1], [1], 'x', 'a']] })] })],
+    [
+      'an unknown action',
+      answer({ relations: [relation(1, 'users', { keys: [[1, [1], [1], 'x', 'a', true, false]] })] }),
+    ],
     ['a name inherited from Object', answer({ relations: [relation(1, 'users', { mood: 'constructor' })] })],
   ])('%s is refused', (_, text) => {
     expect(() => parseCatalog(text, nobody, 1)).toThrow()
@@ -84,12 +101,21 @@ describe('comparing', () => {
     ['row security', { security: true }],
     ['privileges', { privileges: 's' }],
     ['a lost key', { indexes: [] }],
+    ['an index', { leads: [1] }],
   ])('%s changes its relation alone', (_, parts) => {
     expect(diff({ relations: [relation(1, 'users', parts), relation(2, 'posts')] })).toEqual({
       relations: [users],
       triggersCame: false,
       elsewhere: false,
     })
+  })
+
+  it('a foreign key that loses its proof changes parent and child', () => {
+    const house = (proven: boolean) =>
+      parse({
+        relations: [relation(1, 'users', { keys: [[2, [1], [1], 'a', 'a', proven, false]] }), relation(2, 'posts')],
+      })
+    expect([...diffCatalog(house(true), house(false)).relations].sort()).toEqual([posts, users].sort())
   })
 
   it('relations that come and go are changed', () => {
