@@ -32,6 +32,24 @@ export interface TableOptions<T extends PgTable = PgTable> {
   scope?: () => unknown
   /** Largest row that is stored, in characters of its encoded form. Default: 262,144. */
   maxBytes?: number
+  /**
+   * Combinations of columns that lists are asked by, beside those that the database suggests (foreign keys, first columns
+   * of indexes): a write drops only the lists that its row was in or entered. At most 16.
+   *
+   * @example lists: (t) => [t.status, [t.authorId, t.status]]
+   */
+  lists?: (columns: ColumnsOf<T>) => readonly (Column | readonly Column[])[]
+  /**
+   * Groups of columns that change often and that most results do not show: a write that changes nothing else leaves the
+   * results that do not reach the group. A column is in one group at most; the names are for you.
+   *
+   * @example facets: (t) => ({ counters: [t.viewCount, t.likes] })
+   */
+  facets?: (columns: ColumnsOf<T>) => Readonly<Record<string, readonly Column[]>>
+  /** Whether a cached result also rests on each of its rows, so that no move of another writer is missed. Default: false. */
+  rows?: boolean
+  /** Most rows of a result that is stored; larger ones are answered and not kept. Default: 1,000. */
+  maxRows?: number
   /** Most rows that one statement reports one by one; more, and the whole table falls. Default: 1,000. */
   maxTouched?: number
 }
@@ -121,6 +139,10 @@ const tableOptionNames = [
   'scope',
   'maxBytes',
   'maxTouched',
+  'lists',
+  'facets',
+  'rows',
+  'maxRows',
 ]
 const optionNames = [
   'store',
@@ -145,8 +167,15 @@ function checkNames(where: string, options: object, known: readonly string[]): v
 function checkTableOptions(options: TableOptions): void {
   for (const name of ['ttl', 'negativeTtl'] as const) if (options[name] !== undefined) milliseconds(options[name], name)
   checkNumber('jitter', options.jitter, (value) => value >= 0 && value < 1, 'a number from 0 to below 1')
-  for (const name of ['maxBytes', 'maxTouched'] as const) {
+  for (const name of ['maxBytes', 'maxTouched', 'maxRows'] as const) {
     checkNumber(name, options[name], (value) => Number.isInteger(value) && value > 0, 'a positive whole number')
+  }
+  for (const name of ['lists', 'facets'] as const) {
+    if (options[name] === undefined || typeof options[name] === 'function') continue
+    throw new AsideError('ASIDE_BAD_OPTION', `${name} must be a function of the table's columns.`)
+  }
+  if (options.rows !== undefined && typeof options.rows !== 'boolean') {
+    throw new AsideError('ASIDE_BAD_OPTION', 'rows must be true or false.')
   }
 }
 

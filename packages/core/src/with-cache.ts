@@ -12,6 +12,8 @@ import { AsideError } from './errors.ts'
 import { beyondCache, classifySql, mayCommitWithin, verdictCache } from './map/classify-sql.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
+import { refusedLists, tableSchemes } from './map/schemes.ts'
+import { type FacetMap, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
 import { digest, type Scheme, TableKeys } from './model/keys.ts'
 import type { BypassReason } from './model/reasons.ts'
@@ -30,7 +32,7 @@ import type { GuardedStore } from './ports/guarded-store.ts'
 import type { Store } from './ports/store.ts'
 import { RecordReadPath } from './read/create-read-path.ts'
 import { createRecordReader, peekRecord, type RecordReader } from './read/read-records.ts'
-import { type PayloadIdentity, schemesOf } from './read/record-source.ts'
+import type { PayloadIdentity } from './read/record-source.ts'
 import { guardStore } from './stores/guard-store.ts'
 import { sharedMemoryStore } from './stores/memory-store.ts'
 import { type AsideStats, CountingVoice } from './watch/create-voice.ts'
@@ -414,16 +416,43 @@ class Engine {
     return known.keys
   }
 
-  readonly #schemesOf = new Map<RelationId, { version: number; schemes: Scheme[] }>()
+  readonly #schemesOf = new Map<RelationId, { version: number; schemes: readonly Scheme[] }>()
 
+  /** The schemes that entries of a table may rest on, and so those that every write to it derives. */
   #schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
     let known = this.#schemesOf.get(relation.id)
     if (known?.version !== facts.version) {
-      const schemes = this.#textIsExact ? schemesOf(relation, this.#keys(relation, facts)) : []
+      const { lists, sensitive } = this.#settings(relation) ?? nothingChosen
+      this.#tellRefusedLists(relation, { lists, sensitive })
+      const keys = this.#keys(relation, facts)
+      const schemes = this.#textIsExact ? tableSchemes(relation, keys, { lists, sensitive }) : []
       known = { version: facts.version, schemes }
       this.#schemesOf.set(relation.id, known)
     }
     return known.schemes
+  }
+
+  readonly #toldLists = new Set<string>()
+
+  #tellRefusedLists(relation: RelationFacts, choices: Parameters<typeof refusedLists>[1]): void {
+    for (const { columns, reason } of refusedLists(relation, choices)) {
+      const name = JSON.stringify([relation.id, columns, reason])
+      if (this.#toldLists.has(name)) continue
+      this.#toldLists.add(name)
+      this.#emit({ type: 'listRefused', table: relation.name, columns, reason })
+    }
+  }
+
+  readonly #facetsOf = new Map<RelationId, { version: number; facets: FacetMap }>()
+
+  /** The column groups of a table, as far as writes must know them. */
+  #facets(relation: RelationFacts, facts: CatalogFacts): FacetMap {
+    let known = this.#facetsOf.get(relation.id)
+    if (known?.version !== facts.version) {
+      known = { version: facts.version, facets: facetMap(this.#settings(relation)?.facets ?? []) }
+      this.#facetsOf.set(relation.id, known)
+    }
+    return known.facets
   }
 
   // —— the two paths ——
@@ -444,6 +473,7 @@ class Engine {
       cached: (relation) => this.#isCached(relation),
       cachedRelations: (facts) => this.#cachedRelations(facts),
       schemes: (relation, facts) => this.#schemes(relation, facts),
+      facets: (relation, facts) => this.#facets(relation, facts),
       keys: (relation, facts) => this.#keys(relation, facts),
       maxTouched: (relation) => this.#settings(relation)?.maxTouched ?? 1000,
       deliver: (batch) => {
@@ -473,6 +503,7 @@ class Engine {
       gate: () => this.#gate(),
       blocks: (table) => this.#blocks(table),
       settings: (relation) => this.#settings(relation),
+      schemes: (relation, facts) => this.#schemes(relation, facts),
       identity: () => this.#identity,
       match: matchKey,
       read: this.#reader.read,
@@ -615,7 +646,10 @@ function listTables(options: ResolvedOptions, shapeOf: (table: object) => TableS
   }))
 }
 
+const nothingChosen = { lists: [], sensitive: new Set<string>() }
+
 function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableShape | undefined): TableSettings {
+  const sensitive = new Set(chosenNames('sensitive', own, shape) ?? [])
   return {
     ttlMs: milliseconds(own.ttl ?? DEFAULT_TTL_MS, 'ttl'),
     negativeTtlMs: milliseconds(own.negativeTtl ?? 30_000, 'negativeTtl'),
@@ -623,26 +657,69 @@ function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableSha
     maxBytes: own.maxBytes ?? 262_144,
     maxTouched: own.maxTouched ?? 1000,
     compose: own.compose ?? true,
-    sensitive: columnNames(own.sensitive, shape) ?? new Set(),
-    record: columnNames(own.record, shape),
+    sensitive,
+    record: shape && own.record && new Set(chosenNames('record', own, shape)),
     scope: own.scope ?? options.scope,
+    lists: listsOf(own, shape, sensitive),
+    facets: groupsOf(own, shape),
+    rows: own.rows ?? false,
+    maxRows: own.maxRows ?? 1000,
   }
 }
 
-function columnNames(
-  choose: TableOptions['sensitive'],
+type ColumnsChosen = Parameters<NonNullable<TableOptions['sensitive']>>[0]
+const fieldsOf = (shape: TableShape): ColumnsChosen => shape.fields as ColumnsChosen
+
+function chosenNames(
+  option: 'sensitive' | 'record',
+  own: TableOptions,
   shape: TableShape | undefined,
-): ReadonlySet<string> | undefined {
-  if (!choose || !shape) return undefined
-  const chosen = choose(shape.fields as Parameters<NonNullable<TableOptions['sensitive']>>[0])
-  return new Set(
-    chosen.map((column) => {
-      const found = shape.columns.find((each) => each.column === column)
-      if (found) return found.name
-      throw new AsideError(
-        'ASIDE_UNKNOWN_COLUMN',
-        `An option of ${shape.name} names a column that is not one of its own.`,
-      )
-    }),
-  )
+): readonly string[] | undefined {
+  return shape && own[option]?.(fieldsOf(shape)).map((column) => nameIn(shape, column, option))
+}
+
+/** The name of a column in the database; only a column of the table's own has one here. */
+function nameIn(shape: TableShape, column: unknown, option: keyof TableOptions): string {
+  const found = shape.columns.find((each) => each.column === column)
+  if (found) return found.name
+  throw new AsideError('ASIDE_UNKNOWN_COLUMN', `${option} of ${shape.name} names a column that is not one of its own.`)
+}
+
+/** Most combinations of columns that a table may list. */
+const MOST_LISTS = 16
+
+function listsOf(
+  own: TableOptions,
+  shape: TableShape | undefined,
+  sensitive: ReadonlySet<string>,
+): readonly (readonly string[])[] {
+  if (!own.lists || !shape) return []
+  const lists = own
+    .lists(fieldsOf(shape))
+    .map((list) => (Array.isArray(list) ? list : [list]).map((column) => nameIn(shape, column, 'lists')))
+  if (lists.length > MOST_LISTS) refuseOption(`lists of ${shape.name} has more than ${MOST_LISTS} entries.`)
+  for (const columns of lists) {
+    if (columns.length === 0) refuseOption(`lists of ${shape.name} has an entry without columns.`)
+    const secret = columns.find((column) => sensitive.has(column))
+    if (secret)
+      refuseOption(`lists of ${shape.name} names ${secret}, which is sensitive: its values may stand in no key.`)
+  }
+  return lists
+}
+
+function groupsOf(own: TableOptions, shape: TableShape | undefined): readonly (readonly string[])[] {
+  if (!own.facets || !shape) return []
+  const groups = Object.values(own.facets(fieldsOf(shape))).map((columns) => [
+    ...new Set(columns.map((column) => nameIn(shape, column, 'facets'))),
+  ])
+  if (groups.some((columns) => columns.length === 0))
+    refuseOption(`facets of ${shape.name} has a group without columns.`)
+  const all = groups.flat()
+  const twice = all.find((column, at) => all.indexOf(column) !== at)
+  if (twice) refuseOption(`facets of ${shape.name} names ${twice} in two groups; a column belongs to one at most.`)
+  return groups
+}
+
+function refuseOption(message: string): never {
+  throw new AsideError('ASIDE_BAD_OPTION', message)
 }

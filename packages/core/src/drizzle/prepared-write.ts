@@ -169,12 +169,12 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     if (fields) {
       const rows = raw as unknown[][]
       const hidden = rows.map((row) => row.slice(fields.length))
-      return touchedBy(plan, hidden, rows.length)
+      return touchedBy(this.#forms.op, plan, hidden, rows.length)
     }
     const { kind } = this.#call.context.client
     const rows = hiddenRows(kind, raw)
     const total = plan.limit === undefined ? touchedCount(kind, raw) : Number(rows[0]?.at(-1) ?? 0)
-    return touchedBy(plan, rows, total ?? rows.length)
+    return touchedBy(this.#forms.op, plan, rows, total ?? rows.length)
   }
 
   /** What the plain statement would have given. */
@@ -300,17 +300,30 @@ function taggedSet(conflict: SQL): ReadonlySet<string> | undefined {
   return undefined
 }
 
-/** Hidden columns, row by row, as images: the new ones stand first. */
-function touchedBy(plan: WritePlan, rows: readonly unknown[][], count: number): TouchedRows {
-  const width = plan.columns.length
-  let unknownRows = false
-  const images = rows.map((row): RowImages => {
-    const after = row.slice(0, width) as (string | null)[]
-    if (plan.form === 'upsert' && row[width] !== 'true') unknownRows = true
-    if (plan.form !== 'old-new' && plan.form !== 'locked') return { before: undefined, after }
-    return { before: row.slice(width, 2 * width) as (string | null)[], after }
-  })
-  return { images, count, unknownRows }
+/** Hidden columns, row by row, as images. */
+function touchedBy(op: WriteForms['op'], plan: WritePlan, rows: readonly unknown[][], count: number): TouchedRows {
+  const images = rows.map((row) => imagesOf(op, plan, row))
+  const known = images.filter((image) => image !== undefined)
+  return { images: known, count, unknownRows: known.length < images.length }
+}
+
+/** The new columns stand first; undefined for an upserted row whose old image could not be had. */
+function imagesOf(
+  op: WriteForms['op'],
+  { form, columns, key, moves }: WritePlan,
+  row: unknown[],
+): RowImages | undefined {
+  const width = columns.length
+  const first = row.slice(0, width) as (string | null)[]
+  if (form === 'old-new' || form === 'locked') {
+    const before = row.slice(width, 2 * width) as (string | null)[]
+    // An upsert that inserted has no old row: its key is NULL, which no key of a row is.
+    const existed = key.every((column) => before[columns.indexOf(column)] !== null)
+    return { before: existed ? before : undefined, after: first }
+  }
+  if (form === 'upsert' && row[width] !== 'true') return moves ? undefined : { before: first, after: first }
+  if (op === 'delete') return { before: first, after: undefined }
+  return { before: op === 'update' ? first : undefined, after: first }
 }
 
 /** After a statement that ran: what its data-modifying CTEs and unknown functions may have written. */

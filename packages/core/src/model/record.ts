@@ -16,6 +16,14 @@ export interface TableSettings {
   /** Database names of the columns that a record holds; undefined: all. */
   readonly record: ReadonlySet<string> | undefined
   readonly scope: (() => unknown) | undefined
+  /** Combinations of columns, by their database names, that lists are asked by. */
+  readonly lists: readonly (readonly string[])[]
+  /** Groups of columns whose change most results do not notice, by their database names; a column is in at most one. */
+  readonly facets: readonly (readonly string[])[]
+  /** A result also rests on each row that it holds. */
+  readonly rows: boolean
+  /** Most rows of a result that is stored. */
+  readonly maxRows: number
 }
 
 /** How the records of one Drizzle table object look under the facts of the moment. */

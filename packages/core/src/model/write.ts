@@ -1,4 +1,5 @@
 import type { Condition } from './condition.ts'
+import type { Facet } from './facets.ts'
 import type { RelationFacts } from './facts.ts'
 import type { Scheme } from './keys.ts'
 import type { EpochReason } from './reasons.ts'
@@ -39,6 +40,10 @@ export interface WritePlan {
   /** Database names of the hidden columns, in order. */
   readonly columns: readonly string[]
   readonly schemes: readonly Scheme[]
+  /** Facets that a class loses of which a row was updated and stayed in it: of the columns that may have changed. */
+  readonly stays: readonly Facet[]
+  /** False where no updated row can have left or entered a class: its old image is then its new one. */
+  readonly moves: boolean
   /** Primary key columns: the locked form joins by them. */
   readonly key: readonly string[]
   /** Row limit of the bounded form; undefined: the rows come back as they are. */
@@ -57,7 +62,10 @@ export interface WriteStatement extends Omit<WriteQuestion, 'relation' | 'atMost
   readonly names: readonly string[]
 }
 
-/** One touched row: hidden columns as text, in the plan's order; undefined where there is no such image. */
+/**
+ * One touched row: hidden columns as text, in the plan's order. No `before`: it was inserted, or may have been. No
+ * `after`: it was deleted.
+ */
 export interface RowImages {
   readonly before: readonly (string | null)[] | undefined
   readonly after: readonly (string | null)[] | undefined

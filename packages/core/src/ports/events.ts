@@ -14,6 +14,12 @@ export type AsideEvent =
   | { type: 'epochReplaced'; table: string; reason: EpochReason }
   | { type: 'undeclaredTrigger'; table: string; trigger: string; line: string }
   | { type: 'recordsLost'; table: string; reason: 'duplicate-key' | 'privilege' | 'missing-column' }
+  | {
+      type: 'listRefused'
+      table: string
+      columns: readonly string[]
+      reason: 'missing-column' | 'no-token' | 'sensitive'
+    }
   | { type: 'storeFailed'; step: 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'close'; error: unknown }
   | { type: 'storeLate'; step: 'read' | 'mint' | 'write' | 'remove' | 'clear'; deadlineMs: number }
   | { type: 'pendingDelivery'; keys: number; epochs: number }

@@ -1,6 +1,6 @@
 import type { Condition } from '../model/condition.ts'
 import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
-import type { Scheme } from '../model/keys.ts'
+import type { Scheme, TableKeys } from '../model/keys.ts'
 import type { BypassReason, EpochReason, ReadKind } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordSource } from '../model/record.ts'
 import type { TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
@@ -44,6 +44,8 @@ export interface ReadPath {
 export interface WriteIntent {
   readonly plan: WritePlan
   readonly relation: RelationFacts | undefined
+  /** Names the stamps of the table; undefined where it is not cached. */
+  readonly table: TableKeys | undefined
   /** Tables that fall as a whole with it. */
   readonly reached: readonly { readonly table: RelationId; readonly reason: EpochReason }[]
   /** Everything cached falls with it. */

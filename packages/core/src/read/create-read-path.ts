@@ -1,5 +1,6 @@
 import type { Condition } from '../model/condition.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from '../model/facts.ts'
+import type { Scheme } from '../model/keys.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, RecordSource, TableSettings } from '../model/record.ts'
 import type { MatchedKeys, NamedTable, ReadPath } from '../ports/paths.ts'
@@ -16,6 +17,7 @@ export interface ReadPathWith {
   blocks(table: RelationId): boolean
   /** Settings of a cached relation; undefined: it is not cached. */
   settings(relation: RelationFacts): TableSettings | undefined
+  schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[]
   /** Undefined until the driver's parsers have been tried. */
   identity(): PayloadIdentity | undefined
   match(
@@ -78,7 +80,7 @@ export class RecordReadPath implements ReadPath {
     const relation = findRelation(facts, table.schema, table.name)
     const settings = relation && this.#with.settings(relation)
     if (!relation || !settings) return 'untracked-table'
-    return recordSource(names, relation, facts, settings, identity)
+    return recordSource(names, relation, facts, settings, identity, this.#with.schemes(relation, facts))
   }
 
   /** What changes from one moment to the next. */

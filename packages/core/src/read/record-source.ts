@@ -1,4 +1,4 @@
-import type { CatalogFacts, RelationFacts, TokenKind } from '../model/facts.ts'
+import type { CatalogFacts, RelationFacts } from '../model/facts.ts'
 import { digest, prefixed, type Scheme, TableKeys } from '../model/keys.ts'
 import type { RecordSource, TableSettings } from '../model/record.ts'
 import type { BypassReason } from '../ports/events.ts'
@@ -18,7 +18,7 @@ const FORMAT_VERSION = '1'
 
 /**
  * Decides whether rows of a table may be kept as records under the facts of the moment, and how their keys are named.
- * Answers the reason why not otherwise.
+ * Answers the reason why not otherwise. `tableSchemes` are the schemes that writers know.
  */
 export function recordSource(
   names: readonly string[],
@@ -26,6 +26,7 @@ export function recordSource(
   facts: CatalogFacts,
   settings: TableSettings,
   identity: PayloadIdentity,
+  tableSchemes: readonly Scheme[],
 ): RecordSource | BypassReason {
   const refusal = refuse(relation, settings)
   if (refusal) return refusal
@@ -33,7 +34,10 @@ export function recordSource(
   const kept = names.filter((_, column) => (slots[column] as number) >= 0)
   if (kept.some((name) => !relation.columns.has(name))) return 'catalog-unknown'
   const keys = new TableKeys(identity.namespace, facts.database, relation.schema, relation.name)
-  const schemes = schemesOf(relation, keys).filter((scheme) => scheme.columns.every((column) => names.includes(column)))
+  // A class that many rows may share is no key.
+  const schemes = tableSchemes.filter(
+    ({ kind, columns }) => kind !== 'class' && columns.every((column) => names.includes(column)),
+  )
   if (schemes.length === 0) return 'not-a-proven-key'
   const fingerprint = fingerprintOf(kept, relation, facts, identity)
   return {
@@ -65,18 +69,6 @@ function refuse(relation: RelationFacts, settings: TableSettings): BypassReason 
 function recordSlots(names: readonly string[], { sensitive, record }: TableSettings): number[] {
   let next = 0
   return names.map((name) => (sensitive.has(name) || (record && !record.has(name)) ? -1 : next++))
-}
-
-/** The key schemes that the catalog proves and whose equality we reproduce (DESIGN 3.1); the primary key first. */
-export function schemesOf(relation: RelationFacts, keys: TableKeys): Scheme[] {
-  const tokens = new Map<string, TokenKind>([...relation.columns.values()].map((column) => [column.name, column.token]))
-  const usable = (columns: readonly string[]): boolean =>
-    columns.every((name) => (tokens.get(name) ?? 'none') !== 'none')
-  const schemes: Scheme[] = []
-  const { primaryKey } = relation
-  if (primaryKey && usable(primaryKey)) schemes.push(keys.scheme('primary', primaryKey, tokens))
-  for (const columns of relation.uniqueKeys) if (usable(columns)) schemes.push(keys.scheme('unique', columns, tokens))
-  return schemes
 }
 
 function fingerprintOf(

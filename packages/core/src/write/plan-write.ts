@@ -1,3 +1,4 @@
+import { type Facet, type FacetMap, MAIN } from '../model/facets.ts'
 import type { RelationFacts } from '../model/facts.ts'
 import type { Scheme } from '../model/keys.ts'
 import type { ImageForm, WritePlan, WriteQuestion } from '../model/write.ts'
@@ -10,6 +11,7 @@ export interface PlanWith {
   readonly serverVersion: number
   /** Schemes that answers of this table are kept under. */
   readonly schemes: readonly Scheme[]
+  readonly facets: FacetMap
   readonly maxTouched: number
   /** True once a statement was seen that sets a primary key of this table. */
   readonly keysMove: boolean
@@ -49,17 +51,36 @@ function choose(question: WriteQuestion, given: PlanWith, columns: readonly stri
 }
 
 /** True unless the statement leaves every column of every scheme as it was. */
-function mayMove({ relation, changed }: WriteQuestion, columns: readonly string[]): boolean {
-  if (changed === 'all' || hasBefore(relation, 'update')) return true
-  return columns.some((column) => changed.has(column) || relation.columns.get(column)?.generated === true)
+function mayMove(question: WriteQuestion, columns: readonly string[]): boolean {
+  const changed = mayChange(question)
+  return changed === 'all' || columns.some((column) => changed.has(column))
+}
+
+/** What an update of a row may change (DESIGN 3.4): SET and every generated column; anything under a BEFORE trigger. */
+function mayChange({ relation, op, changed }: WriteQuestion): WriteQuestion['changed'] {
+  // An upsert runs the triggers of both.
+  const before = hasBefore(relation, 'update') || (op === 'insert' && hasBefore(relation, 'insert'))
+  if (before || changed === 'all') return 'all'
+  const generated = [...relation.columns.values()].filter((column) => column.generated)
+  return generated.length === 0 ? changed : new Set([...changed, ...generated.map(({ name }) => name)])
+}
+
+/** With `main` removed the groups need nothing: every answer on a class records its `main`. */
+function facetsOfChange(question: WriteQuestion, facets: FacetMap): readonly Facet[] {
+  const changed = mayChange(question)
+  if (changed === 'all' || changed.size === 0) return [MAIN]
+  const lost = new Set([...changed].flatMap((column) => facets.facetsOf(column)))
+  return lost.has(MAIN) ? [MAIN] : [...lost]
 }
 
 function upsert(question: WriteQuestion, given: PlanWith, columns: readonly string[]): WritePlan {
-  const { relation } = question
-  if (!mayMove(question, columns) && !hasBefore(relation, 'insert')) return plan('new', question, given, columns)
+  const moves = mayMove(question, columns)
+  const spares = !facetsOfChange(question, given.facets).includes(MAIN)
+  // Where a row that came and one that was updated lose the same, it need not be known which it was.
+  if (!moves && !spares) return plan('new', question, given, columns)
   // xmax, which tells an insert from an update, cannot be read on a partitioned table.
-  if (relation.kind === 'partitioned') return plan('none', question, given, [], 'no-images')
-  return plan('upsert', question, given, columns)
+  if (question.relation.kind !== 'partitioned') return plan('upsert', question, given, columns)
+  return moves ? plan('none', question, given, [], 'no-images') : plan('new', question, given, columns)
 }
 
 function locked(question: WriteQuestion, given: PlanWith, columns: readonly string[]): WritePlan {
@@ -86,9 +107,11 @@ function plan(
   const bounded = question.returning || question.atMost !== undefined || form === 'none'
   const limit = bounded ? undefined : given.maxTouched + 1
   const lock = lockFor(question)
-  const name = `${form}.${limit ?? ''}.${lock[0]}.${columns.join('.')}`
+  const moves = mayMove(question, columns)
+  const name = `${form}.${moves ? 'm' : ''}${limit ?? ''}.${lock[0]}.${columns.join('.')}`
   const key = question.relation.primaryKey ?? []
-  return { form, reason, columns, schemes: given.schemes, key, limit, lock, name }
+  const stays = facetsOfChange(question, given.facets)
+  return { form, reason, columns, schemes: given.schemes, stays, moves, key, limit, lock, name }
 }
 
 /** PostgreSQL itself takes the stronger lock where a column of a unique index is set; taking the weaker one first deadlocks. */

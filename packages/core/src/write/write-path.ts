@@ -1,10 +1,10 @@
 import { AsideError } from '../errors.ts'
+import { type FacetMap, MAIN } from '../model/facets.ts'
 import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
 import { findRelation } from '../model/facts.ts'
 import type { InvalidatedTable, Invalidation } from '../model/invalidation.ts'
 import type { Scheme, TableKeys } from '../model/keys.ts'
 import { stampKey } from '../model/keys.ts'
-import { tokenOf } from '../model/tokens.ts'
 import type { SqlVerdict } from '../model/verdict.ts'
 import type { TouchedRows, WritePlan, WriteQuestion, WriteStatement } from '../model/write.ts'
 import type { EpochReason, InvalidateCause } from '../ports/events.ts'
@@ -12,7 +12,7 @@ import type { NamedTable, Scope, WriteIntent, WritePath, WrittenRows } from '../
 import type { Voice } from '../ports/voice.ts'
 import { boundByKey } from './bound-by-key.ts'
 import { doubtsFacts, isDefiniteFailure, isDefiniteState, sqlState } from './classify-failure.ts'
-import { deriveKeys } from './derive-keys.ts'
+import { addRow, deriveKeys, rowReader } from './derive-keys.ts'
 import { planWrite } from './plan-write.ts'
 import { Changes } from './scope.ts'
 import type { UnknownOutcomes } from './unknown-outcome.ts'
@@ -45,7 +45,10 @@ export interface WriteWith {
   cached(relation: RelationFacts): boolean
   /** All relations that are cached, under these facts. */
   cachedRelations(facts: CatalogFacts): readonly RelationFacts[]
+  /** Every scheme that an entry of any live configuration may rest on. */
   schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[]
+  /** The column groups of all live configurations. */
+  facets(relation: RelationFacts, facts: CatalogFacts): FacetMap
   keys(relation: RelationFacts, facts: CatalogFacts): TableKeys
   maxTouched(relation: RelationFacts): number
   deliver(batch: Invalidation): Promise<'delivered' | 'queued'>
@@ -108,10 +111,11 @@ export class WriteThrough implements WritePath {
     const plan = planWrite(questionOf(statement, relation), {
       serverVersion: facts.serverVersion,
       schemes: this.#with.schemes(relation, facts),
+      facets: this.#with.facets(relation, facts),
       maxTouched: this.#with.maxTouched(relation),
       keysMove: this.#keysMove.has(relation.id),
     })
-    return { plan, relation, ...reached, version: facts.version }
+    return { plan, relation, table: this.#with.keys(relation, facts), ...reached, version: facts.version }
   }
 
   /** By table object, for the facts of the moment: asked for with every write to a table that is not cached. */
@@ -201,12 +205,12 @@ export class WriteThrough implements WritePath {
 
   #changesOf(intent: WriteIntent, touched: TouchedRows): Changes {
     const changes = new Changes()
-    const { relation, plan, reached, everything, always, version } = intent
+    const { relation, plan, table, reached, everything, always, version } = intent
     changes.derivedFrom(version)
     // A rule may write in the statement's place, and the count is then not of the rows that changed.
     const happened = touched.count !== 0 || touched.images.length > 0 || relation?.rules === true
     if (relation && this.#with.cached(relation) && happened) {
-      const derived = deriveKeys(plan, touched, relation)
+      const derived = table ? deriveKeys(plan, touched, relation, table) : noImages
       if ('epoch' in derived) changes.addTable(relation.id, derived.epoch)
       else changes.addKeys(relation.id, derived.keys)
     }
@@ -358,12 +362,15 @@ export class WriteThrough implements WritePath {
       const known = this.#with.schemes(relation, facts).map(({ columns }) => `(${columns.join(', ')})`)
       throw new AsideError(
         'ASIDE_BAD_KEY',
-        `${relation.name} has no key of these columns. Its keys: ${known.join(' ')}.`,
+        `${relation.name} has no key or list of these columns. It has: ${known.join(' ')}.`,
       )
     }
-    return schemes.map((scheme) => {
-      const tokens = scheme.columns.map((column, at) => tokenOf(scheme.tokens[at] ?? 'none', row[column]))
-      if (tokens.every((token) => token !== undefined)) return stampKey(scheme, tokens)
+    const read = rowReader(row)
+    const { all } = this.#with.facets(relation, facts)
+    return schemes.flatMap((scheme) => {
+      const tokens = read(scheme)
+      const isKey = tokens && !(scheme.kind === 'primary' && tokens.includes(null))
+      if (isKey) return [...new Set(all.map((facet) => stampKey(scheme, tokens, facet)))]
       throw new AsideError(
         'ASIDE_BAD_KEY',
         `A value of this key of ${relation.name} is not one that rows are cached by.`,
@@ -383,17 +390,13 @@ export class WriteThrough implements WritePath {
   }
 
   #keysOfRows(facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows): string[] | undefined {
-    const keys: string[] = []
-    for (const row of [rows.old, rows.new]) {
-      if (!row) continue
-      for (const scheme of this.#with.schemes(relation, facts)) {
-        if (scheme.columns.some((column) => row[column] === null)) continue
-        const tokens = scheme.columns.map((column, at) => tokenOf(scheme.tokens[at] ?? 'none', row[column]))
-        if (tokens.some((token) => token === undefined)) return undefined
-        keys.push(stampKey(scheme, tokens as string[]))
-      }
-    }
-    return keys
+    const schemes = this.#with.schemes(relation, facts)
+    if (schemes.length === 0) return undefined
+    const keys = new Set<string>()
+    // What else changed in the row the user does not say.
+    const given = { schemes, stays: [MAIN], table: this.#with.keys(relation, facts) }
+    const known = addRow(keys, given, rows.old && rowReader(rows.old), rows.new && rowReader(rows.new))
+    return known ? [...keys] : undefined
   }
 
   #addWhole(changes: Changes, facts: CatalogFacts, relation: RelationFacts, reason: EpochReason): void {
@@ -498,23 +501,28 @@ function reachOps({ op, conflict }: Pick<WriteQuestion, 'op' | 'conflict'>): rea
   return op === 'insert' && conflict === 'update' ? ['insert', 'update'] : [op]
 }
 
+const noImages = { epoch: 'no-images' } as const
+
 const nothingLearned: WritePlan = {
   form: 'none',
   reason: 'catalog-unknown',
   columns: [],
   schemes: [],
+  stays: [MAIN],
+  moves: true,
   key: [],
   limit: undefined,
   lock: 'no key update',
   name: 'none',
 }
 
-const untouchedPlan = { plan: nothingLearned }
+const untouchedPlan = { plan: nothingLearned, table: undefined }
 
 /** A write about which the catalog says nothing: it runs untouched and everything cached falls. */
 const untold: WriteIntent = {
   plan: nothingLearned,
   relation: undefined,
+  table: undefined,
   reached: [],
   everything: 'catalog-unknown',
   always: true,

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import { MAX_LIST, matchKey, undecided } from '../../src/map/match-key.ts'
+import { tableSchemes } from '../../src/map/schemes.ts'
 import { type Condition, unknownValue } from '../../src/model/condition.ts'
 import type { CatalogFacts } from '../../src/model/facts.ts'
+import { TableKeys } from '../../src/model/keys.ts'
 import type { RecordSource, TableSettings } from '../../src/model/record.ts'
 import { recordSource } from '../../src/read/record-source.ts'
 import { relation } from '../relation.fixture.ts'
@@ -18,8 +20,12 @@ const facts = {
 } as unknown as CatalogFacts
 const identity = { namespace: 'n', driver: 'node-postgres', parsers: '', instance: '' }
 
+const noChoice = { lists: [], sensitive: new Set<string>() }
+
 function sourceOf(primaryKey: string[], uniqueKeys: string[][]): RecordSource {
-  const source = recordSource(names, relation(kinds, { primaryKey, uniqueKeys }), facts, settings, identity)
+  const table = relation(kinds, { primaryKey, uniqueKeys, leadingColumns: ['a', 'hall'] })
+  const schemes = tableSchemes(table, new TableKeys('n', 'd', table.schema, table.name), noChoice)
+  const source = recordSource(names, table, facts, settings, identity, schemes)
   if (typeof source === 'string') throw new Error(source)
   return source
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { tableSchemes } from '../../src/map/schemes.ts'
+import { facetMap, groupFacet, noGroups } from '../../src/model/facets.ts'
 import type { RelationFacts, TriggerFacts } from '../../src/model/facts.ts'
 import { TableKeys } from '../../src/model/keys.ts'
 import type { WriteQuestion } from '../../src/model/write.ts'
-import { schemesOf } from '../../src/read/record-source.ts'
 import { type PlanWith, planWrite } from '../../src/write/plan-write.ts'
 import { relation } from '../relation.fixture.ts'
 
@@ -39,6 +40,11 @@ const tables: Record<string, RelationFacts> = {
   followedElsewhere: { ...plain, updatedByParents: new Set(['n']) },
   expression: { ...plain, uniqueIndexColumns: new Set(['id', 'email', '*']) },
   partial: { ...plain, uniqueIndexColumns: new Set(['id', 'email', 'n']) },
+  child: {
+    ...plain,
+    outgoing: [{ parent: '6:public.parents', columns: ['n'], parentColumns: ['id'], proven: true }],
+  },
+  indexed: { ...plain, leadingColumns: ['email', 'id', 'n'] },
 }
 
 interface Ask extends Partial<Omit<WriteQuestion, 'relation' | 'changed'>> {
@@ -47,7 +53,8 @@ interface Ask extends Partial<Omit<WriteQuestion, 'relation' | 'changed'>> {
 
 function plan(table: string, { set, ...rest }: Ask, given: Partial<PlanWith> = {}) {
   const facts = tables[table] as RelationFacts
-  const schemes = schemesOf(facts, new TableKeys('n', 'd', facts.schema, facts.name))
+  const keys = new TableKeys('n', 'd', facts.schema, facts.name)
+  const schemes = tableSchemes(facts, keys, { lists: [], sensitive: new Set() })
   const question: WriteQuestion = {
     op: 'update',
     relation: facts,
@@ -60,7 +67,8 @@ function plan(table: string, { set, ...rest }: Ask, given: Partial<PlanWith> = {
     native: false,
     ...rest,
   }
-  return planWrite(question, { serverVersion: 150000, schemes, maxTouched: 1000, keysMove: false, ...given })
+  const usual = { serverVersion: 150000, schemes, facets: noGroups, maxTouched: 1000, keysMove: false }
+  return planWrite(question, { ...usual, ...given })
 }
 
 const short = (table: string, ask: Ask, given: Partial<PlanWith> = {}): string => {
@@ -117,6 +125,10 @@ const rows: [string, string, Ask, string, string][] = [
     'locked update',
     'locked update',
   ],
+  ['a foreign key', 'child', { set: ['n'] }, 'locked no key update', 'old-new'],
+  ['an indexed column', 'indexed', { set: ['n'] }, 'locked no key update', 'old-new'],
+  ['an indexed column with FROM', 'indexed', { set: ['n'], from: true }, 'none no-images', 'old-new'],
+  ['upsert of a foreign key', 'child', upsert(['n']), 'upsert', 'old-new'],
   ['the primary key', 'plain', { set: ['id'] }, 'none key-update', 'old-new'],
   ['the primary key and more', 'plain', { set: ['id', 'n'] }, 'none key-update', 'old-new'],
   ['no one knows which columns', 'plain', { set: 'all' }, 'none key-update', 'old-new'],
@@ -186,6 +198,32 @@ describe('the form of a write', () => {
     expect(plan('plain', { set: ['n'] }).columns).toEqual(['id', 'email'])
     expect(plan('plain', { set: ['n'] }).key).toEqual(['id'])
     expect(plan('tokenless', { set: ['n'] }).columns).toEqual([])
+  })
+
+  const views = { facets: facetMap([['n', 'm']]) }
+  const group = groupFacet(['n', 'm'])
+  it.each([
+    ['a counter', 'plain', { set: ['n'] }, [group], 'new'],
+    ['a counter and more', 'plain', { set: ['n', 'email'] }, ['m'], 'locked'],
+    ['a counter under a BEFORE trigger', 'beforeUpdate', { set: ['n'] }, ['m'], 'locked'],
+    ['a counter under a BEFORE INSERT trigger', 'beforeInsert', { set: ['n'] }, [group], 'new'],
+    ['a counter beside a generated column', 'generatedElsewhere', { set: ['n'] }, ['m'], 'new'],
+    ['who knows what', 'plain', { set: 'all' }, ['m'], 'none'],
+    ['a counter that is a class', 'indexed', { set: ['n'] }, [group], 'locked'],
+    ['an upsert of a counter', 'plain', upsert(['n']), [group], 'upsert'],
+    ['an upsert of a counter, partitioned', 'partitioned', upsert(['n']), [group], 'new'],
+    ['an upsert of a counter under BEFORE INSERT', 'beforeInsert', upsert(['n']), ['m'], 'upsert'],
+  ] as [string, string, Ask, string[], string][])(
+    'rows that stay lose their facets: %s',
+    (_, table, ask, stays, form) => {
+      expect(plan(table, ask, views)).toMatchObject({ stays, form })
+    },
+  )
+
+  it('an upsert that may insert or update without moving a row need not know which, unless groups tell them apart', () => {
+    expect(plan('plain', upsert(['n']))).toMatchObject({ form: 'new', moves: false })
+    expect(plan('plain', upsert(['n']), views)).toMatchObject({ form: 'upsert', moves: false })
+    expect(plan('plain', upsert(['email']), views)).toMatchObject({ form: 'upsert', moves: true })
   })
 
   it('names plans apart that differ in their text', () => {
