@@ -1,3 +1,4 @@
+import type { Facet } from './facets.ts'
 import type { RelationId } from './facts.ts'
 import type { Scheme } from './keys.ts'
 import type { Operand, Term } from './query-shape.ts'
@@ -36,6 +37,8 @@ export interface LearnedPartner {
   readonly scheme: Scheme
   /** In the order of the scheme's columns: where the row holds the value. */
   readonly from: readonly Term[]
+  /** What the reference rests on where its partners cannot be learned after all. */
+  readonly instead: RefCover
 }
 
 export type WidenReason =
@@ -48,3 +51,25 @@ export type WidenReason =
   | 'value-without-token'
   | 'partner-not-learned'
   | 'view'
+
+/** A cover with its values: the keys of all stamps that it rests on, learned partners left out. */
+export interface BoundCover {
+  /** Each once, in byte order of their keys. */
+  readonly dependencies: readonly BoundDependency[]
+  /** Every table that the query reads, those of learned partners too: the entry records their epochs. In byte order. */
+  readonly tables: readonly RelationId[]
+  /** References that rest on their whole table. */
+  readonly widened: readonly { readonly ref: number; readonly table: RelationId; readonly reason: WidenReason }[]
+}
+
+/** One stamp. */
+export interface BoundDependency {
+  readonly key: string
+  readonly table: RelationId
+  /** Undefined for the whole table. */
+  readonly scheme: Scheme | undefined
+  /** In the order of the scheme's columns; null is SQL NULL. */
+  readonly tokens: readonly (string | null)[]
+  /** Undefined for the stamp of a row. */
+  readonly facet: Facet | undefined
+}
