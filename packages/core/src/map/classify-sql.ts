@@ -1,5 +1,5 @@
 /** What raw SQL may do to the tables and to the session (DESIGN 3.4, raw SQL). Unknown means it may write anything. */
-import type { CatalogFacts } from '../model/facts.ts'
+import type { CatalogFacts, RelationId } from '../model/facts.ts'
 import type { SqlVerdict, WriteVerdict } from '../model/verdict.ts'
 import { readDml, readQuery } from './read-statement.ts'
 import { isWord, parseStatements, type SqlNode } from './sql-tokens.ts'
@@ -31,6 +31,44 @@ export function writesBeyond(text: string, facts: CatalogFacts | undefined): boo
   return (dml ? readDml(nodes, facts) : readQuery(nodes, facts)).problem !== undefined
 }
 
+/** What the text of one query reads. */
+export interface SelectReading {
+  /** Why it is no proven read; undefined where it is one. Everything else counts only then. */
+  readonly problem: string | undefined
+  /** It may be run, never cached. */
+  readonly volatile: boolean
+  /** It calls set_config. */
+  readonly session: boolean
+  /** It reads a relation of the server itself. */
+  readonly system: boolean
+  /** How often FROM clauses name each relation, sub-queries and common table expressions included. */
+  readonly relations: ReadonlyMap<RelationId, number>
+}
+
+/**
+ * Reads the text of one SELECT, VALUES, TABLE or WITH. Views stand for themselves: the catalog tells what they read.
+ *
+ * @example readSelect('select 1 from users a, users b', facts).relations // Map { '6:public.users' => 2 }
+ */
+export function readSelect(text: string, facts: CatalogFacts | undefined): SelectReading {
+  const [nodes, more] = parseStatements(text) ?? []
+  if (!facts) return noSelect('the catalog has not been read')
+  if (!nodes || more || !(nodes[0]?.kind === '(' || isWord(nodes[0], 'select', 'values', 'table', 'with')))
+    return noSelect('not one query')
+  const { problem, volatile, session, system, relations } = readQuery(nodes, facts)
+  const counts = new Map<RelationId, number>()
+  for (const { id } of relations) counts.set(id, (counts.get(id) ?? 0) + 1)
+  return { problem, volatile, session, system, relations: counts }
+}
+
+const noSelect = (problem: string): SelectReading => ({
+  problem,
+  volatile: true,
+  session: false,
+  system: false,
+  relations: new Map(),
+})
+
 /**
  * Whether a text may have committed part of its work before it fails: a procedure or a DO block, which may COMMIT, and
  * several statements with transaction control among them. Anything else fails as a whole, and inside a transaction so
@@ -56,6 +94,9 @@ export const verdictCache = (max = 2000): Ask<SqlVerdict> => remembering(classif
 
 /** `writesBeyond` with such a memory: the same statement comes again with each write of its kind. */
 export const beyondCache = (max = 2000): Ask<boolean> => remembering(writesBeyond, max)
+
+/** `readSelect` with such a memory. */
+export const selectCache = (max = 2000): Ask<SelectReading> => remembering(readSelect, max)
 
 type Ask<T> = (text: string, facts: CatalogFacts | undefined) => T
 

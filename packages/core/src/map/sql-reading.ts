@@ -22,12 +22,16 @@ export interface Reading {
   readonly facts: CatalogFacts
   volatile: boolean
   session: boolean
+  /** A relation of the server itself is read, which changes with no write that we see. */
+  system: boolean
+  /** What FROM clauses name, each time that they name it; a view stands for itself. */
+  readonly relations: RelationFacts[]
   problem: string | undefined
 }
 
 export function startReading(facts: CatalogFacts): Reading {
   const problem = facts.volatileOperators ? 'an operator or cast runs a volatile function' : undefined
-  return { facts, volatile: false, session: false, problem }
+  return { facts, volatile: false, session: false, system: false, relations: [], problem }
 }
 
 /** Notes the first thing that keeps a statement from being a proven read. */
@@ -59,8 +63,10 @@ const noColumns: Columns = new Set()
 export function readRelation(reading: Reading, chain: readonly SqlNode[]): Columns {
   const relation = relationOf(reading, chain)
   if (relation) return judgeRelation(reading, relation)
-  if (isSystemName(reading.facts, chain)) reading.volatile = true
-  else object(reading, `relation ${nameOf(chain)} is not known`)
+  if (isSystemName(reading.facts, chain)) {
+    reading.volatile = true
+    reading.system = true
+  } else object(reading, `relation ${nameOf(chain)} is not known`)
   return noColumns
 }
 
@@ -72,6 +78,7 @@ export function relationOf(reading: Reading, chain: readonly SqlNode[]): Relatio
 function judgeRelation(reading: Reading, relation: RelationFacts): Columns {
   if (mayWrite(reading.facts, relation)) object(reading, `reading ${relation.name} may write`)
   if (relation.unsteadyView) reading.volatile = true
+  reading.relations.push(relation)
   return columnsOf(relation)
 }
 
