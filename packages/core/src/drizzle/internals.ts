@@ -19,6 +19,8 @@ import {
   PgDatabase,
   PgDeleteBase,
   PgInsertBase,
+  PgSelectBase,
+  PgSelectBuilder,
   PgSelectQueryBuilderBase,
   PgUpdateBase,
   pgTable,
@@ -192,6 +194,47 @@ export interface Transaction extends Database {
   nestedIndex: number
   transaction(run: (tx: Transaction) => Promise<unknown>): Promise<unknown>
 }
+
+/** What `db.select(…)` returns, before the table is named (`PgSelectBuilder`). */
+export interface SelectStart {
+  fields: Record<string, unknown> | undefined
+  session: Session
+  dialect: Dialect
+  withList: readonly unknown[]
+  distinct: unknown
+  authToken: unknown
+  from(source: unknown): SelectBuilder
+}
+
+/** A select builder (`PgSelectBase`), as far as we call it. */
+export interface SelectBuilder {
+  where(condition: unknown): SelectBuilder
+  limit(count: unknown): SelectBuilder
+  execute(placeholders?: Record<string, unknown>): Promise<unknown>
+  then(onFulfilled?: unknown, onRejected?: unknown): Promise<unknown>
+  _prepare(name?: string): PreparedQuery
+}
+
+interface SelectClasses {
+  readonly start: new (config: Pick<SelectStart, 'fields' | 'session' | 'dialect'>) => SelectStart
+  readonly select: { readonly prototype: SelectBuilder }
+}
+/** The two classes behind `db.select(…).from(…)`; their constructors and most of their members are `@internal`. */
+export const selectClasses = { start: PgSelectBuilder, select: PgSelectBase } as unknown as SelectClasses
+
+/** Members of a select builder: those of its classes, and those that each builder gets as its own. */
+export function selectMembers(): { readonly own: readonly string[]; readonly inherited: readonly string[] } {
+  const sample = new PgSelectBuilder({ fields: {}, session: undefined, dialect: undefined as never }).from(new SQL([]))
+  const inherited = new Set<string>()
+  for (let at = PgSelectBase.prototype; at && at !== Object.prototype; at = Object.getPrototypeOf(at))
+    for (const name of Object.getOwnPropertyNames(at)) inherited.add(name)
+  inherited.delete('constructor')
+  return { own: Object.keys(sample), inherited: [...inherited] }
+}
+
+const selectOfDrizzle: unknown = PgDatabase.prototype.select
+/** True unless somebody has put a `select` of his own on the db or its class. */
+export const hasPlainSelect = (db: Database): boolean => (db as { select?: unknown }).select === selectOfDrizzle
 
 type Mapped = (fields: readonly Field[], row: readonly unknown[], joins?: Record<string, boolean>) => unknown
 /** Drizzle's own mapping of one raw row; public at run time, stripped from its types. */
@@ -387,6 +430,7 @@ export function movedMembers(db: unknown, version: string = npmVersion): string[
   if (typeof session?.transaction !== 'function') moved.push('session.transaction')
   if (!Array.isArray(new StringChunk('').value)) moved.push('StringChunk.value as an array')
   if (typeof mapResultRow !== 'function') moved.push('mapResultRow')
+  moved.push(...movedSelect())
   for (const name of ['Name', 'Schema', 'OriginalName', 'Columns', 'IsAlias'] as const)
     if (typeof symbols?.[name] !== 'symbol') moved.push(`Table.Symbol.${name}`)
   return [...moved, ...movedParts()]
@@ -408,6 +452,17 @@ function movedParts(): string[] {
   const { name, originalName, isAlias } = viewOf(view) ?? {}
   if (name !== 'v' || originalName !== 'v' || isAlias !== false) moved.push('View[ViewBaseConfig]')
   if (keyIsName(columnsOf(table).id as Column) !== true) moved.push('Column.keyAsName')
+  return moved
+}
+
+/** What a lean select builder (lean-select.ts) rests on. */
+function movedSelect(): string[] {
+  const { start, select } = selectClasses
+  const moved: string[] = []
+  if (typeof start?.prototype?.from !== 'function') moved.push('PgSelectBuilder.from')
+  for (const name of ['where', 'limit', '$dynamic', '_prepare', 'then', 'getSQL'] as const)
+    if (typeof (select?.prototype as unknown as Record<string, unknown>)?.[name] !== 'function')
+      moved.push(`PgSelectBase.${name}`)
   return moved
 }
 

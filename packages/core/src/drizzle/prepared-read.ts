@@ -1,6 +1,6 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
 import type { BypassReason } from '../model/reasons.ts'
-import type { Lookup, LookupAnswer, RecordRow, RecordSource } from '../model/record.ts'
+import type { LoadRecords, Lookup, LookupAnswer, RecordRow, RecordSource } from '../model/record.ts'
 import type { MatchedKeys } from '../ports/paths.ts'
 import { decode, type Field, mapResultRow, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
 import type { LazyQuery } from './lazy-sql.ts'
@@ -8,6 +8,7 @@ import { loadRecords } from './load-records.ts'
 import { everyColumn, type RecordQuestion } from './record-question.ts'
 import { sortRows } from './sort-rows.ts'
 import { type StatementContext, sessionGate } from './statement-context.ts'
+import type { TableShape } from './table-shape.ts'
 
 /** Everything about one select that may be answered by records. */
 export interface RecordRead {
@@ -28,7 +29,10 @@ type Answer = { readonly result: unknown } | { readonly bypass: BypassReason }
  * A prepared select by key. On a hit nothing is built, compiled or prepared; whenever the records cannot answer, the
  * statement runs as the user wrote it.
  */
-export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Query) => PreparedQuery) {
+export class PreparedRead
+  extends (PgPreparedQuery as unknown as new (query: Query) => PreparedQuery)
+  implements AnswersRead
+{
   // TypeScript's `private`: setting up `#` members anew for every query costs a hit twice what the rest of it does.
   private readonly read: RecordRead
   private made: PreparedQuery | undefined = undefined
@@ -45,65 +49,39 @@ export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Que
     return this.made
   }
 
-  override async execute(placeholders?: Record<string, unknown>, token: unknown = this.token): Promise<unknown> {
-    const plan = planRead(this.read, placeholders, token)
-    if (typeof plan === 'string') return this.runPlain(plan, placeholders, token)
-    const { context, question } = this.read
-    const { source, scheme } = plan.lookup
-    const { begun } = context.client
-    let found: LookupAnswer
+  override execute(placeholders?: Record<string, unknown>, token: unknown = this.token): Promise<unknown> {
+    let plan: PlannedRead | BypassReason
     try {
-      found = await context.read.read(plan.lookup, async (missing) => {
-        const rows = await loadRecords(context, question.shape, source, scheme, missing)
-        // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
-        if (context.client.begun !== begun) throw fellIntoTransaction
-        return rows
-      })
+      plan = planRead(this.read, placeholders, token)
     } catch (error) {
-      if (error === fellIntoTransaction) return this.runPlain('in-transaction', placeholders, token)
-      context.write.noteError(error)
-      noteFailure(context, source, error)
-      // The statement as written decides: it answers, or fails with the error that the user would have seen.
-      return this.runPlain('load-failed', placeholders, token)
+      return Promise.reject(error)
     }
-    const answer = 'bypass' in found ? found : this.finish(source, plan.match, found.rows)
-    if ('result' in answer) return answer.result
-    if (answer.bypass === 'records-lost') context.read.loseRecords(source, 'duplicate-key')
-    return this.runPlain(answer.bypass, placeholders, token)
+    if (typeof plan === 'string') return this.runPlain(plan, placeholders, token)
+    return answerByRecords(this, plan, placeholders, token)
   }
 
-  private runPlain(
-    reason: BypassReason,
-    placeholders: Record<string, unknown> | undefined,
-    token: unknown,
-  ): Promise<unknown> {
+  get context(): StatementContext {
+    return this.read.context
+  }
+
+  get question(): RecordQuestion {
+    return this.read.question
+  }
+
+  runPlain(reason: BypassReason, placeholders: Record<string, unknown> | undefined, token: unknown): Promise<unknown> {
     this.read.context.read.bypassed(this.read.question.shape.name, reason)
     const { plain } = this
     plain.joinsNotNullableMap = this.joinsNotNullableMap
     return plain.execute(placeholders, token)
   }
 
-  private finish(source: RecordSource, match: MatchedKeys, found: readonly RecordRow[]): Answer {
-    let rows = found.filter((row) => row !== null)
-    const { accepts } = match
-    const { question } = this.read
-    try {
-      if (accepts) rows = rows.filter((row) => accepts((at) => row[source.slots[at] as number]))
-      if (question.order?.length && rows.length > 1) rows = sortRows(rows, question.order, source)
-    } catch (error) {
-      if (typeof error === 'symbol') return { bypass: 'value-without-token' }
-      throw error
-    }
-    return { result: this.map(source, rows) }
-  }
-
-  private map(source: RecordSource, rows: readonly (readonly unknown[])[]): unknown {
+  map(source: RecordSource, rows: readonly (readonly unknown[])[]): unknown {
     const { question, fields, mapper } = this.read
     const whole = question.picks === everyColumn(question.shape) && source.columns.length === question.picks.length
     const picked = whole ? rows : rows.map((row) => question.picks.map((at) => row[source.slots[at] as number]))
     if (mapper) return mapper(picked as unknown[][])
     const flat = fields as readonly Field[]
-    if (whole) return picked.map((row) => mapWhole(question, row))
+    if (whole) return picked.map((row) => mapWhole(question.shape, row))
     return picked.map((row) => mapResultRow(flat, row, this.joinsNotNullableMap))
   }
 
@@ -132,10 +110,71 @@ export class PreparedRead extends (PgPreparedQuery as unknown as new (query: Que
 
 const fellIntoTransaction = Symbol('fell into a transaction')
 
+/** A read that records may answer: what it asks, and who makes its result. */
+export interface AnswersRead {
+  readonly context: StatementContext
+  readonly question: RecordQuestion
+  map(source: RecordSource, rows: readonly (readonly unknown[])[]): unknown
+  /** Runs the statement as the user wrote it. */
+  runPlain(reason: BypassReason, placeholders: Record<string, unknown> | undefined, token: unknown): Promise<unknown>
+}
+
+/** Runs a planned read; the statement itself runs where the records turn out not to answer. */
+export async function answerByRecords(
+  by: AnswersRead,
+  { lookup, match }: PlannedRead,
+  placeholders: Record<string, unknown> | undefined,
+  token: unknown,
+): Promise<unknown> {
+  const { context } = by
+  const { source } = lookup
+  let found: LookupAnswer
+  try {
+    found = await context.read.read(lookup, loader(by, lookup))
+  } catch (error) {
+    return by.runPlain(hearFailure(context, source, error), placeholders, token)
+  }
+  const answer = 'bypass' in found ? found : finish(by, source, match, found.rows)
+  if ('result' in answer) return answer.result
+  if (answer.bypass === 'records-lost') context.read.loseRecords(source, 'duplicate-key')
+  return by.runPlain(answer.bypass, placeholders, token)
+}
+
+function loader({ context, question }: AnswersRead, { source, scheme }: Lookup): LoadRecords {
+  const { begun } = context.client
+  return async (missing) => {
+    const rows = await loadRecords(context, question.shape, source, scheme, missing)
+    // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
+    if (context.client.begun !== begun) throw fellIntoTransaction
+    return rows
+  }
+}
+
+/** The statement as written decides: it answers, or fails with the error that the user would have seen. */
+function hearFailure(context: StatementContext, source: RecordSource, error: unknown): BypassReason {
+  if (error === fellIntoTransaction) return 'in-transaction'
+  context.write.noteError(error)
+  noteFailure(context, source, error)
+  return 'load-failed'
+}
+
+function finish(by: AnswersRead, source: RecordSource, match: MatchedKeys, found: readonly RecordRow[]): Answer {
+  let rows = found.filter((row) => row !== null)
+  const { accepts } = match
+  const { order } = by.question
+  try {
+    if (accepts) rows = rows.filter((row) => accepts((at) => row[source.slots[at] as number]))
+    if (order?.length && rows.length > 1) rows = sortRows(rows, order, source)
+  } catch (error) {
+    if (typeof error === 'symbol') return { bypass: 'value-without-token' }
+    throw error
+  }
+  return { result: by.map(source, rows) }
+}
+
 /** What Drizzle's own mapping does for a bare `select()`, without its bookkeeping for joins. */
-function mapWhole({ shape }: RecordQuestion, row: readonly unknown[]): Record<string, unknown> {
+export function mapWhole({ columns }: TableShape, row: readonly unknown[]): Record<string, unknown> {
   const result: Record<string, unknown> = {}
-  const { columns } = shape
   for (let at = 0; at < columns.length; at++) {
     const { key, column } = columns[at] as (typeof columns)[number]
     const value = row[at]
@@ -144,12 +183,18 @@ function mapWhole({ shape }: RecordQuestion, row: readonly unknown[]): Record<st
   return result
 }
 
+/** What to look up, and what of it the question takes. */
+export interface PlannedRead {
+  readonly lookup: Lookup
+  readonly match: MatchedKeys
+}
+
 /** Decides whether records may answer this execution, and which; pure but for the gates it asks. */
 export function planRead(
   { context, question, ttlMs }: Pick<RecordRead, 'context' | 'question' | 'ttlMs'>,
   placeholders: Record<string, unknown> | undefined,
   token: unknown,
-): { readonly lookup: Lookup; readonly match: MatchedKeys } | BypassReason {
+): PlannedRead | BypassReason {
   const gate = sessionGate(context, token)
   if (gate) return gate
   const source = context.read.source(question.shape, question.shape.names)

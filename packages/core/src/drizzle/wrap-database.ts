@@ -20,6 +20,7 @@ import {
   type WriteConfig,
 } from './internals.ts'
 import { LazyQuery, lazyQueryOf, lazySql, type Origin, originOf, relationalQuery, WriteParts } from './lazy-sql.ts'
+import { useLeanSelect } from './lean-select.ts'
 import { PreparedRaw, type SessionEffect } from './prepared-raw.ts'
 import { PreparedRead } from './prepared-read.ts'
 import { PreparedWrite, tagSet } from './prepared-write.ts'
@@ -79,6 +80,7 @@ function wrapHandle(real: Database, dialect: Dialect, session: WrapSession, tool
   for (const [key, value] of Object.entries(real)) if (!(key in own) || key === '$cache') own[key] = value
   db._ = { ...real._, session: session.wrapped }
   if ('schema' in real) own.schema = (real as Transaction).schema
+  if (!tools.write.idle && !session.scope) useLeanSelect(db, contextOf(session))
   lazily(db, 'query', () => relationalBuilders(real, Wrapped, dialect, session.wrapped))
   lazily(db, '$aside', () => tools.handle(session, () => db))
   if (!tools.write.idle) own.$cache = { ...(real.$cache as object | undefined), invalidate: drizzleInvalidate(session) }
