@@ -19,17 +19,31 @@ import {
   gte,
   ilike,
   inArray,
+  is,
   isNull,
   lt,
   max,
   not,
   notInArray,
   or,
+  SQL,
+  Subquery,
   sql,
   sum,
+  Table,
 } from 'drizzle-orm'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
-import { alias, except, intersect, type PgSelect, union, unionAll } from 'drizzle-orm/pg-core'
+import {
+  alias,
+  except,
+  intersect,
+  PgInsertBase,
+  type PgSelect,
+  PgSelectBase,
+  PgSelectBuilder,
+  union,
+  unionAll,
+} from 'drizzle-orm/pg-core'
 import {
   keyless,
   longPosts,
@@ -1283,6 +1297,294 @@ const transactions: SurfaceCase[] = [
   },
 ]
 
+/** Builders that are kept, changed without the return value, asked twice, or put into other statements. */
+const kept: SurfaceCase[] = [
+  {
+    name: 'where and limit without their return values',
+    run: async (db) => {
+      const query = db.select().from(users)
+      query.where(eq(users.id, 1))
+      query.limit(1)
+      return query
+    },
+  },
+  {
+    name: 'a condition that replaces another',
+    run: async (db) => {
+      const query = db.select().from(users).$dynamic()
+      query.where(eq(users.id, 1))
+      const first = await query
+      query.where(eq(users.id, 2))
+      return [first, await query]
+    },
+  },
+  {
+    name: 'everything else without the return value',
+    run: async (db) => {
+      const query = db.select().from(users).$dynamic()
+      query.where(inArray(users.id, [1, 2, 3]))
+      query.orderBy(desc(users.id))
+      query.limit(2)
+      query.offset(1)
+      query.limit(1)
+      return query
+    },
+  },
+  {
+    name: 'a join without the return value, after an await',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 1)).$dynamic()
+      const first = await query
+      query.leftJoin(posts, eq(posts.authorId, users.id))
+      query.orderBy(posts.id)
+      return [first, await query, query.toSQL()]
+    },
+  },
+  {
+    name: 'a lock without the return value, after an await',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 1)).$dynamic()
+      const first = await query
+      query.for('update')
+      return [first, await query, query.toSQL()]
+    },
+  },
+  {
+    name: 'a switch without the return value, after an await',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 1)).$dynamic()
+      const first = await query
+      query.$withCache(false)
+      return [first, await query]
+    },
+  },
+  {
+    name: 'a condition changed while the query runs',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 1)).$dynamic()
+      const first = query.execute()
+      query.where(eq(users.id, 2))
+      return [await first, await query]
+    },
+  },
+  {
+    name: 'a selection changed after from',
+    run: async (db) => {
+      const fields: Record<string, typeof users.id | typeof users.fullName> = { id: users.id }
+      const query = db.select(fields).from(users).where(eq(users.id, 1))
+      fields.name = users.fullName
+      return [await query, query.toSQL(), await query]
+    },
+  },
+  {
+    name: 'one start for two tables',
+    run: async (db) => {
+      const start = db.select()
+      return [await start.from(users).where(eq(users.id, 1)), await start.from(posts).where(eq(posts.id, 1n))]
+    },
+  },
+  {
+    name: 'awaited twice and in parallel',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 3))
+      const [a, b] = await Promise.all([query, query])
+      return [a, b, a === b, await query, await query.execute()]
+    },
+  },
+  {
+    name: 'execute taken off its builder',
+    run: async (db) => {
+      const { execute } = db.select().from(users).where(eq(users.id, 1))
+      return execute()
+    },
+  },
+  {
+    name: 'execute with a placeholder',
+    run: (db) =>
+      db
+        .select()
+        .from(users)
+        .where(eq(users.id, sql.placeholder('id')))
+        .execute({ id: 2 }),
+  },
+  {
+    name: 'a placeholder that is not given',
+    run: (db) =>
+      db
+        .select()
+        .from(users)
+        .where(eq(users.id, sql.placeholder('id'))),
+  },
+  {
+    name: 'toSQL before and after the read',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 1)).limit(1)
+      const before = query.toSQL()
+      const rows = await query
+      return [before, rows, query.toSQL(), await query]
+    },
+  },
+  {
+    name: 'prepared before and after an await',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 1))
+      const before = query.prepare(nextName())
+      const rows = await query
+      return [await before.execute(), rows, await query.prepare(nextName()).execute(), await before.execute()]
+    },
+  },
+  {
+    name: 'as a subquery, and awaited itself',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 1))
+      const sub = query.as('sub')
+      return [await query, await db.select({ name: sub.fullName }).from(sub), await query]
+    },
+  },
+  {
+    name: 'as a subquery after it was awaited',
+    run: async (db) => {
+      const query = db.select({ id: users.id, name: users.fullName }).from(users).where(eq(users.id, 1))
+      const rows = await query
+      const sub = query.as('sub')
+      return [rows, await db.select().from(posts).innerJoin(sub, eq(sub.id, posts.authorId)).orderBy(posts.id)]
+    },
+  },
+  {
+    name: 'a union of two awaited selects',
+    run: async (db) => {
+      const one = db.select({ id: users.id }).from(users).where(eq(users.id, 1))
+      const two = db.select({ id: users.id }).from(users).where(eq(users.id, 2))
+      const alone = [await one, await two]
+      const both = union(one, two).orderBy(sql`1`)
+      return [alone, await both, await two, both.toSQL()]
+    },
+  },
+  {
+    name: 'a union that does not fit',
+    run: async (db) => union(db.select({ id: users.id }).from(users), db.select().from(users) as never),
+  },
+  {
+    name: 'a union as a method without the return value',
+    run: async (db) => {
+      const query = db.select({ id: users.id }).from(users).where(eq(users.id, 1)).$dynamic()
+      query.union(db.select({ id: users.id }).from(users).where(eq(users.id, 3)))
+      query.orderBy(sql`1 desc`)
+      query.limit(1)
+      return query
+    },
+  },
+  {
+    name: 'within inArray',
+    run: async (db) => {
+      const ids = db.select({ id: users.id }).from(users).where(eq(users.id, 1))
+      const within = () => db.select({ id: posts.id }).from(posts).where(inArray(posts.authorId, ids)).orderBy(posts.id)
+      return [await within(), await ids, await within()]
+    },
+  },
+  {
+    name: 'within exists and a field',
+    run: async (db) => {
+      const one = db.select({ id: users.id }).from(users).where(eq(users.id, 1))
+      const rows = await one
+      return [
+        rows,
+        await db
+          .select({ n: sql<number>`${one}` })
+          .from(posts)
+          .where(exists(one))
+          .orderBy(posts.id),
+      ]
+    },
+  },
+  {
+    name: 'within a CTE',
+    run: async (db) => {
+      const one = db.$with('one').as(db.select().from(users).where(eq(users.id, 1)))
+      return db.with(one).select({ name: one.fullName }).from(one)
+    },
+  },
+  {
+    name: 'executed as raw sql',
+    run: async (db) => {
+      const { rows } = (await db.execute(db.select({ id: users.id }).from(users).where(eq(users.id, 1)))) as {
+        rows?: unknown
+      }
+      return rows
+    },
+  },
+  {
+    name: 'what it is',
+    run: async (db) => {
+      const query = db.select().from(users).where(eq(users.id, 1))
+      const kinds = [PgSelectBase, PgInsertBase, SQL, Subquery, Table].map((kind) => is(query, kind as never))
+      const state = query as unknown as Record<string, unknown>
+      return [
+        kinds,
+        query instanceof PgSelectBase,
+        is(db.select(), PgSelectBuilder),
+        Object.keys(state._ as object),
+        Object.keys(state.config as object).filter((key) => key !== 'limit'),
+        state.joinsNotNullableMap,
+        state.tableName,
+        typeof state.getSelectedFields,
+        Object.keys(query._.selectedFields),
+      ]
+    },
+  },
+  {
+    name: 'a callback as the condition',
+    run: (db) =>
+      db
+        .select({ who: users.id })
+        .from(users)
+        .where(((fields: { who: typeof users.id }) => eq(fields.who, 1)) as never),
+  },
+  {
+    name: 'no condition, and one that is undefined',
+    run: (db) => db.select().from(posts).where(undefined).orderBy(posts.id),
+  },
+  { name: 'a failing condition', run: (db) => db.select().from(users).where(sql`${users.id} = ${'x'}`) },
+  {
+    name: 'then, catch and finally of a failing one',
+    run: async (db) => {
+      const fails = () => db.select().from(users).where(sql`${users.id} = ${1} / 0`)
+      const told: unknown[] = []
+      await fails().then(undefined, (error: Error) => told.push(error.constructor.name))
+      await fails().catch((error: Error) => told.push(error.constructor.name))
+      await fails()
+        .finally(() => told.push('finally'))
+        .catch(() => told.push('caught'))
+      await db
+        .select()
+        .from(users)
+        .where(eq(users.id, 1))
+        .finally(() => told.push('finally'))
+      return told
+    },
+  },
+  { name: 'no table', run: async (db) => db.select().from(undefined as never) },
+  { name: 'an empty selection', run: (db) => db.select({}).from(users).where(eq(users.id, 1)) },
+  {
+    name: 'a selection from another table',
+    run: (db) => db.select({ id: posts.id }).from(users).where(eq(users.id, 1)),
+  },
+  {
+    name: 'distinct by key',
+    run: (db) => db.selectDistinct().from(users).where(eq(users.id, 1)),
+  },
+  {
+    name: 'a limit that is a placeholder',
+    run: (db) =>
+      db
+        .select()
+        .from(users)
+        .where(eq(users.id, 1))
+        .limit(sql.placeholder('n') as never)
+        .execute({ n: 1 }),
+  },
+]
+
 /** Names and numbers that are new for each statement and the same for each db that runs the list. */
 let step = 0
 const nextEmail = (): string => `new${++step}@x`
@@ -1300,6 +1602,7 @@ export const surfaceCases: readonly SurfaceCase[] = [
   ...inGroup('execute', raw),
   ...inGroup('prepared', prepared),
   ...inGroup('transaction', transactions),
+  ...inGroup('kept', kept),
   ...inGroup('select after writes', reads),
   ...inGroup('query after writes', relational),
 ]

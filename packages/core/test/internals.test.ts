@@ -1,9 +1,10 @@
 /** The contract with Drizzle: what it must have is where we look for it, and whatever moves is named. */
 import { drizzle as overNodePostgres } from 'drizzle-orm/node-postgres'
+import { integer, PgDialect, PgSelectBuilder, pgTable } from 'drizzle-orm/pg-core'
 import { drizzle as overPglite } from 'drizzle-orm/pglite'
 import { drizzle as overPostgresJs } from 'drizzle-orm/postgres-js'
 import { describe, expect, it } from 'vitest'
-import { checkDrizzle, movedMembers } from '../src/drizzle/internals.ts'
+import { checkDrizzle, movedMembers, selectMembers } from '../src/drizzle/internals.ts'
 
 const dbs = [
   ['node-postgres', overNodePostgres.mock()],
@@ -62,5 +63,25 @@ describe('a Drizzle that differs is told apart by name', () => {
   it('an object that is no db at all', () => {
     expect(movedMembers({})).toContain('db is not a PgDatabase')
     expect(movedMembers({})).toContain('session.transaction')
+  })
+})
+
+describe('a lean select builder', () => {
+  const table = pgTable('t', { id: integer().primaryKey() })
+  const { own, inherited } = selectMembers()
+
+  it('finds every member of a real one, and has none of its own by such a name', () => {
+    const real = new PgSelectBuilder({ fields: undefined, session: undefined, dialect: new PgDialect() }).from(table)
+    expect(own).toEqual(expect.arrayContaining(['_', 'config', 'execute', 'leftJoin', 'joinsNotNullableMap']))
+    expect([...own].sort()).toEqual(Object.keys(real).sort())
+    expect(inherited).toEqual(expect.arrayContaining(['where', 'limit', '_prepare', 'getSQL', 'toSQL', 'as', 'then']))
+    for (const name of ['asked', 'condition', 'count', 'real']) expect([...own, ...inherited]).not.toContain(name)
+  })
+
+  it('a start has the members of a real one', () => {
+    const start = new PgSelectBuilder({ fields: undefined, session: undefined, dialect: new PgDialect() })
+    expect(Object.keys(start).sort()).toEqual(
+      ['authToken', 'dialect', 'distinct', 'fields', 'session', 'withList'].sort(),
+    )
   })
 })
