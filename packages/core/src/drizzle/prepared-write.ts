@@ -22,7 +22,15 @@ import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
 import { currentScope, destinations, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
-import { changedColumns, isPlain, userStatement, type WriteForms, withoutHidden, writeForm } from './write-forms.ts'
+import {
+  type CompiledForm,
+  changedColumns,
+  compileForm,
+  isPlain,
+  userStatement,
+  type WriteForms,
+  withoutHidden,
+} from './write-forms.ts'
 
 type WriteOrigin = Extract<Origin, { parts: unknown }>
 
@@ -40,6 +48,7 @@ export interface WriteCall {
 interface Compiled {
   readonly plan: WritePlan | undefined
   readonly query: Query
+  readonly visible: string | undefined
   readonly prepared: PreparedQuery
 }
 
@@ -84,15 +93,20 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const known = this.#compiled.get(form?.name ?? '')
     if (known) return known
     const { context, name, metadata } = this.#call
-    const query = context.dialect.sqlToQuery(form ? writeForm(this.#forms, form) : userStatement(this.#forms))
+    const { query, visible } = form ? compileForm(this.#forms, form) : this.#compilePlain()
     const ownName = form && name !== undefined ? nameOf(name, form) : name
     const prepared =
       form && this.#forms.fields
         ? context.session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
         : context.session.prepareQuery(query, this.#call.fields, ownName, !this.#call.native, undefined, metadata)
-    const compiled = { plan: form, query, prepared }
+    const compiled = { plan: form, query, visible, prepared }
     this.#compiled.set(form?.name ?? '', compiled)
     return compiled
+  }
+
+  #compilePlain(): CompiledForm {
+    const query = this.#call.context.dialect.sqlToQuery(userStatement(this.#forms))
+    return { query, visible: query.sql }
   }
 
   override async execute(placeholders?: Record<string, unknown>, token: unknown = this.#token): Promise<unknown> {
@@ -195,7 +209,8 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
    * The text by which functions and data-modifying CTEs beside the statement are found: the one that ran, without what
    * only we put there. The bounded form is a data-modifying CTE itself, so there the user's own text is compiled.
    */
-  #textToJudge({ plan, query }: Compiled): string {
+  #textToJudge({ plan, query, visible }: Compiled): string {
+    if (visible !== undefined) return visible
     if (plan?.limit !== undefined) return this.getQuery().sql
     return plan ? withoutHidden(query.sql, this.#forms, plan) : query.sql
   }

@@ -174,6 +174,7 @@ function plainWrite(
   const selection =
     returning && real.buildSelection(returning, { isSingleTable: build !== 'buildUpdateQuery' || !config.from })
   const ctes = parts.withList(() => real.buildWithCTE(withList))
+  if (!ctes && !selection) return parts.core
   return selection ? sql`${ctes}${parts.core} returning ${selection}` : sql`${ctes}${parts.core}`
 }
 
