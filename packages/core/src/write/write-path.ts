@@ -103,12 +103,35 @@ export class WriteThrough implements WritePath {
     const relation = facts && findRelation(facts, table.schema, table.name)
     if (!facts || !relation) return untold
     this.#noteKeyUpdate(relation, statement.changed)
-    const reached = this.#reach(facts, relation, reachOps(statement), statement.changed)
+    if (this.#intents?.facts !== facts) this.#intents = { facts, known: new Map() }
+    const { known } = this.#intents
+    const question = questionOf(statement, relation)
+    const name = this.#nameOf(question)
+    if (known.has(name)) return known.get(name)
+    if (known.size >= MOST_INTENTS) known.clear()
+    const intent = this.#decide(question, facts)
+    known.set(name, intent)
+    return intent
+  }
+
+  /** Decided once for statements of one kind: the same ones come again with other values. */
+  #intents: { readonly facts: CatalogFacts; readonly known: Map<string, WriteIntent | undefined> } | undefined
+
+  /** All that a plan is made from, beside the facts. */
+  #nameOf({ relation, op, conflict, from, returning, nameable, native, atMost, changed }: WriteQuestion): string {
+    const flags = `${op} ${conflict} ${from} ${returning} ${nameable} ${native} ${this.#keysMove.has(relation.id)}`
+    const columns = changed === 'all' ? '*' : [...changed].map((column) => `${column.length}:${column}`).join()
+    return `${flags} ${atMost} ${columns} ${relation.id}`
+  }
+
+  #decide(question: WriteQuestion, facts: CatalogFacts): WriteIntent | undefined {
+    const { relation } = question
+    const reached = this.#reach(facts, relation, reachOps(question), question.changed)
     if (!this.#with.cached(relation))
       return reached.reached.length > 0 || reached.everything
         ? { ...untouchedPlan, ...reached, relation, version: facts.version }
         : undefined
-    const plan = planWrite(questionOf(statement, relation), {
+    const plan = planWrite(question, {
       serverVersion: facts.serverVersion,
       schemes: this.#with.schemes(relation, facts),
       facets: this.#with.facets(relation, facts),
@@ -502,6 +525,9 @@ function reachOps({ op, conflict }: Pick<WriteQuestion, 'op' | 'conflict'>): rea
 }
 
 const noImages = { epoch: 'no-images' } as const
+
+/** Statements of one kind are few; a program that builds them at random may not fill the memory. */
+const MOST_INTENTS = 1_000
 
 const nothingLearned: WritePlan = {
   form: 'none',
