@@ -88,7 +88,7 @@ async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise
   const keys = [one.entryKey, one.stampKey, source.keys.epoch]
   // A trip within the process is not worth sparing.
   const strange = !tools.store.processLocal && !tools.familiar.meet(one.stampKey) && !tools.closed()
-  const minting = strange ? mintBoth(tools, one.stampKey, source.keys.epoch) : undefined
+  const minting = strange ? mintStrange(tools, one.stampKey, source.keys.epoch) : undefined
   const texts = await tools.store.read(keys)
   const minted = minting && (await minting)
   if (!texts) return { bypass: 'store-failed' }
@@ -105,9 +105,13 @@ async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise
   return filled === 'ambiguous' ? { bypass: 'records-lost' } : { rows: filled }
 }
 
-/** Takes or mints a row's stamp and its table's, in the trip that looks the entry up: before any query all the same. */
-function mintBoth({ store, stampTtlMs }: ReadWith, stampKey: string, epochKey: string) {
-  const stamps = [stampKey, epochKey].map((key) => ({ key, text: newStamp() }))
+/**
+ * Takes or mints a row's stamp in the trip that looks the entry up, before any query all the same; and its table's where
+ * that was not asked for of late: it is nearly always there.
+ */
+function mintStrange({ store, stampTtlMs, familiar }: Tools, stampKey: string, epochKey: string) {
+  const wanted = familiar.meet(epochKey) ? [stampKey] : [stampKey, epochKey]
+  const stamps = wanted.map((key) => ({ key, text: newStamp() }))
   return store.mint(stamps, stampTtlMs)
 }
 
