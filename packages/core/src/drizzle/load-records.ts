@@ -2,6 +2,7 @@ import type { TokenKind } from '../model/facts.ts'
 import type { Scheme } from '../model/keys.ts'
 import type { LookupKey, RecordRow, RecordSource } from '../model/record.ts'
 import { tokenOfText } from '../model/tokens.ts'
+import { Placeholder, type PreparedQuery } from './internals.ts'
 import type { StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 
@@ -19,13 +20,47 @@ export async function loadRecords(
   scheme: Scheme,
   keys: readonly LookupKey[],
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
-  const sql = textFor(shape, source, scheme, keys.length)
-  const params = keys.length === 1 ? [...(keys[0] as LookupKey).values] : keys.flatMap(({ values }) => values)
-  const prepared = context.session.prepareQuery({ sql, params }, undefined, undefined, true, asTheyAre)
-  const rows = (await prepared.execute()) as unknown[][]
+  const rows = await run(context, shape, source, scheme, keys)
   if (keys.length > 1) return inOrder(rows, source, scheme, keys)
   if (rows.length > 1) return 'ambiguous'
   return [rows.length === 0 ? null : (rows[0] as unknown[])]
+}
+
+function run(
+  context: StatementContext,
+  shape: TableShape,
+  source: RecordSource,
+  scheme: Scheme,
+  keys: readonly LookupKey[],
+): Promise<unknown[][]> {
+  if (keys.length === 1) {
+    const { values } = keys[0] as LookupKey
+    // Placeholders are named by position, so the array is what they ask.
+    return loneRow(context, shape, source, scheme).execute(values as never) as Promise<unknown[][]>
+  }
+  const params = keys.flatMap(({ values }) => values)
+  const sql = textFor(shape, source, scheme, keys.length)
+  return prepare(context, sql, params).execute() as Promise<unknown[][]>
+}
+
+function prepare({ session }: StatementContext, sql: string, params: unknown[]): PreparedQuery {
+  return session.prepareQuery({ sql, params }, undefined, undefined, true, asTheyAre)
+}
+
+interface Kept {
+  readonly session: object
+  readonly prepared: PreparedQuery
+}
+const loneRows = new WeakMap<Scheme, Kept>()
+
+/** The query for one row, prepared once (for us, not for the server): a driver's query object is dear to make. */
+function loneRow(context: StatementContext, shape: TableShape, source: RecordSource, scheme: Scheme): PreparedQuery {
+  const kept = loneRows.get(scheme)
+  if (kept?.session === context.session) return kept.prepared
+  const params = scheme.columns.map((_, at) => new Placeholder(String(at)))
+  const prepared = prepare(context, textFor(shape, source, scheme, 1), params)
+  loneRows.set(scheme, { session: context.session, prepared })
+  return prepared
 }
 
 const texts = new WeakMap<RecordSource, Map<string, string>>()
