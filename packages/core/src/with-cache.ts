@@ -4,18 +4,21 @@ import { createHandle } from './drizzle/aside-handle.ts'
 import { type ClientState, claimClient, clientState, releaseClient } from './drizzle/client-state.ts'
 import type { Explanation } from './drizzle/explain-statement.ts'
 import { checkDrizzle, type Database } from './drizzle/internals.ts'
+import { Naming } from './drizzle/naming.ts'
 import type { SessionEffect } from './drizzle/prepared-raw.ts'
 import { outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
 import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
 import { wrapDatabase } from './drizzle/wrap-database.ts'
 import { AsideError } from './errors.ts'
-import { beyondCache, classifySql, mayCommitWithin, verdictCache } from './map/classify-sql.ts'
+import { bindCover, labelOf, tableLabel } from './map/bind-cover.ts'
+import { beyondCache, classifySql, mayCommitWithin, selectCache, verdictCache } from './map/classify-sql.ts'
+import { coverQuery } from './map/cover-query.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
 import { refusedLists, tableSchemes } from './map/schemes.ts'
 import { type FacetMap, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
-import { digest, type Scheme, TableKeys } from './model/keys.ts'
+import { digest, type Scheme, TableKeys, tagKey } from './model/keys.ts'
 import type { BypassReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
 import {
@@ -32,7 +35,9 @@ import type { GuardedStore } from './ports/guarded-store.ts'
 import type { Store } from './ports/store.ts'
 import { RecordReadPath } from './read/create-read-path.ts'
 import { createRecordReader, peekRecord, type RecordReader } from './read/read-records.ts'
+import { createResultReader } from './read/read-results.ts'
 import type { PayloadIdentity } from './read/record-source.ts'
+import { ResultPath } from './read/result-path.ts'
 import { guardStore } from './stores/guard-store.ts'
 import { sharedMemoryStore } from './stores/memory-store.ts'
 import { type AsideStats, CountingVoice } from './watch/create-voice.ts'
@@ -52,16 +57,32 @@ export interface AsideHealth {
 
 type Columns<T extends Table> = Partial<T['$inferSelect']>
 
+/** What `$aside.with` takes: said once for every query of the handle that it returns. */
+export interface CallOptions {
+  /** How long answers may be served. Default: the shortest of the tables that are read. */
+  ttl?: Duration
+  /** `false`: reads go to the database. Writes are made known all the same. */
+  cache?: boolean
+  /** The tables that raw statements write, on the caller's word; `[]`: none. */
+  writes?: readonly Table[]
+  /** Answers also fall with `invalidateTag`. */
+  tag?: string | readonly string[]
+  /** Tables that selects read beside those that can be seen, e.g. inside a function; on the caller's word. */
+  tables?: readonly Table[]
+}
+
 /** The handle `db.$aside`. */
 export interface Aside<Db> {
   /** The same db with other options for everything it runs; keep it in a constant. */
-  with(options: { ttl?: Duration; cache?: boolean; writes?: readonly Table[] }): Db & { readonly $aside: Aside<Db> }
+  with(options: CallOptions): Db & { readonly $aside: Aside<Db> }
   /** What the extension would do with a query, and why; prints as text. */
   explain(query: { getSQL(): unknown }): Promise<Explanation>
   /** Tells that rows were written by other means: the whole table, or exactly the given row. In a transaction: at commit. */
   wrote<T extends Table>(table: T, rows?: { old?: Columns<T>; new?: Columns<T> }): Promise<void>
   /** Drops what is cached of one key, or of a whole table. */
   invalidate<T extends Table>(table: T, key?: Columns<T> | string | number | bigint): Promise<void>
+  /** Drops every answer that was asked for under one of these tags. In a transaction: at commit. */
+  invalidateTag(...tags: string[]): Promise<void>
   /** Drops everything that is cached under the namespace. */
   flush(): Promise<void>
   /** Kill switch: reads bypass the cache, invalidations go on. */
@@ -192,6 +213,8 @@ class Engine {
   readonly #write: WriteThrough
   readonly #read: RecordReadPath
   readonly #reader: RecordReader
+  readonly #results: ResultPath
+  readonly #naming: Naming
   readonly #peekWith: { store: GuardedStore }
   readonly #verdicts = verdictCache()
   readonly #beyond = beyondCache()
@@ -221,6 +244,7 @@ class Engine {
     this.#shared.engines.set(options.namespace, this.#peers.add(this))
     this.#delivery = this.#shareDelivery()
     this.#shape = tableShapes(real.dialect)
+    this.#naming = new Naming(real.dialect)
     this.#listed = listTables(options, this.#shape)
     const run = outsideRunner(real.session)
     this.#catalog = openCatalog({
@@ -246,6 +270,7 @@ class Engine {
     this.#write = this.#createWrite()
     this.#peekWith = { store: this.#shared.guard }
     this.#read = this.#createRead()
+    this.#results = this.#createResults()
     if (this.#store.processLocal && !options.store) this.#announceLocal()
   }
 
@@ -288,6 +313,8 @@ class Engine {
     return wrapDatabase(db, {
       client: this.#client,
       read: this.#read,
+      results: this.#results,
+      naming: this.#naming,
       write: this.#write,
       call: {},
       shape: this.#shape,
@@ -475,6 +502,7 @@ class Engine {
       schemes: (relation, facts) => this.#schemes(relation, facts),
       facets: (relation, facts) => this.#facets(relation, facts),
       keys: (relation, facts) => this.#keys(relation, facts),
+      tagKey: (tag, facts) => tagKey(this.#options.namespace, facts.database, tag),
       maxTouched: (relation) => this.#settings(relation)?.maxTouched ?? 1000,
       deliver: (batch) => {
         for (const { keys } of batch.tables) if (keys !== 'all') this.#reader.forget(keys)
@@ -500,6 +528,7 @@ class Engine {
     return new RecordReadPath({
       voice: this.#voice,
       facts: () => this.#facts(),
+      knownFacts: () => this.#catalog.facts,
       gate: () => this.#gate(),
       blocks: (table) => this.#blocks(table),
       settings: (relation) => this.#settings(relation),
@@ -507,6 +536,35 @@ class Engine {
       identity: () => this.#identity,
       match: matchKey,
       read: this.#reader.read,
+    })
+  }
+
+  #createResults(): ResultPath {
+    const reading = selectCache()
+    const reader = createResultReader({
+      store: this.#shared.guard,
+      clock: this.#clock,
+      voice: this.#voice,
+      stampTtlMs: this.#stampTtl(),
+      closed: () => this.#pending() || this.#closed,
+      random: Math.random,
+    })
+    return new ResultPath({
+      facts: () => this.#facts(),
+      identity: () => this.#identity,
+      settings: (relation) => this.#settings(relation),
+      schemes: (relation, facts) => this.#schemes(relation, facts),
+      facets: (relation, facts) => this.#facets(relation, facts),
+      keys: (relation, facts) => this.#keys(relation, facts),
+      blocks: (table) => (this.#blocks(table) ? 'outcome-unknown' : undefined),
+      reading,
+      cover: coverQuery,
+      bind: bindCover,
+      label: labelOf,
+      tableLabel,
+      tagKey: (tag, facts) => tagKey(this.#options.namespace, facts.database, tag),
+      revision: () => '',
+      reader,
     })
   }
 

@@ -25,6 +25,8 @@ export interface HandleOptions {
   ttl?: unknown
   cache?: boolean
   writes?: readonly object[]
+  tag?: string | readonly string[]
+  tables?: readonly object[]
 }
 
 /** Makes the `$aside` of one wrapped session. */
@@ -49,6 +51,10 @@ export function createHandle<Stats, Health>(
       const row = keyRow(context, table, key)
       for (const to of destinations(context, currentScope(context))) await verbs.invalidateKeys(named(table), row, to)
     },
+    invalidateTag: async (...tags: string[]) => {
+      for (const to of destinations(context, currentScope(context)))
+        await context.write.invalidateTags(tagsOf(tags), to)
+    },
     flush: () => verbs.flush(),
     reads: (state: 'on' | 'off') => verbs.reads(state),
     ready: (options?: { reload?: boolean }) => verbs.ready(options),
@@ -65,15 +71,27 @@ function callOptions<Stats, Health>(
   named: (table: object) => NamedTable,
   verbs: EngineVerbs<Stats, Health>,
 ): CallOptions {
-  const stranger = Object.keys(options).find((name) => !['ttl', 'cache', 'writes'].includes(name))
-  if (stranger)
-    throw new AsideError('ASIDE_UNKNOWN_OPTION', `with() has no option '${stranger}'. Known: ttl, cache, writes.`)
+  const stranger = Object.keys(options).find((name) => !callOptionNames.includes(name))
+  if (stranger) {
+    const known = callOptionNames.join(', ')
+    throw new AsideError('ASIDE_UNKNOWN_OPTION', `with() has no option '${stranger}'. Known: ${known}.`)
+  }
   return {
     ...before,
     ...(options.ttl !== undefined && { ttlMs: verbs.toMs(options.ttl) }),
     ...(options.cache !== undefined && { cache: options.cache }),
     ...(options.writes && { writes: options.writes.map(named) }),
+    ...(options.tables && { tables: options.tables.map(named) }),
+    ...(options.tag !== undefined && { tags: tagsOf(options.tag) }),
   }
+}
+
+const callOptionNames = ['ttl', 'cache', 'writes', 'tag', 'tables']
+
+function tagsOf(tag: unknown): string[] {
+  const tags = [tag].flat()
+  if (tags.length > 0 && tags.every((each) => typeof each === 'string' && each !== '')) return tags as string[]
+  throw new AsideError('ASIDE_BAD_OPTION', `tag must be a text or a list of texts, not ${JSON.stringify(tag)}.`)
 }
 
 function encodeRows(context: StatementContext, table: object, rows: { old?: object; new?: object }): WrittenRows {

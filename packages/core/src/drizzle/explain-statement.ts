@@ -3,18 +3,20 @@ import type { BypassReason, EpochReason } from '../model/reasons.ts'
 import type { Lookup, LookupKey, RecordSource } from '../model/record.ts'
 import type { ImageForm, WritePlan, WriteStatement } from '../model/write.ts'
 import type { MatchedKeys, WriteIntent } from '../ports/paths.ts'
-import { chunksOf, is, orderFields, Table } from './internals.ts'
-import { type Origin, originOf } from './lazy-sql.ts'
-import { planRead } from './prepared-read.ts'
+import { chunksOf, is, orderFields, type SQL, Table } from './internals.ts'
+import { LazyQuery, type Origin, originOf } from './lazy-sql.ts'
+import { isAboutRows, planRead } from './prepared-read.ts'
+import { isReason } from './prepared-result.ts'
 import { statementPlan } from './prepared-write.ts'
 import { questionOfSelect, type RecordQuestion } from './record-question.ts'
-import type { StatementContext } from './statement-context.ts'
-import { tellBypass, tellEpoch } from './tell-reason.ts'
-import { cacheOptions } from './wrap-database.ts'
+import { readStatement } from './result-statement.ts'
+import { type StatementContext, sessionGate } from './statement-context.ts'
+import { type ToldReason, tellBypass, tellEpoch, tellWidened } from './tell-reason.ts'
+import { cacheOptions, type QueryOptions } from './wrap-database.ts'
 
 /** What the extension would do with a query, in data and, by `toString()`, in words. */
 export interface Explanation {
-  readonly plan: 'record' | 'statement' | 'write' | 'raw'
+  readonly plan: 'record' | 'result' | 'statement' | 'write' | 'raw'
   readonly table: string | undefined
   /** For a record: whether the store holds it now; `unknown`: the store did not answer. */
   readonly state: 'hit' | 'miss' | 'partial' | 'unknown' | 'bypass' | 'not-cached'
@@ -72,11 +74,15 @@ export async function explainStatement(
   const origin = originOf(sql)
   if (!origin) return speak(explainOther(chunksOf(sql) ? 'raw-sql' : 'not-a-record'))
   if ('parts' in origin) return speak(explainWrite(origin, context))
+  const options = cacheOptions((query as { cacheConfig?: unknown }).cacheConfig, context)
+  if (options.off) return speak(explainBypass(tableOf(origin, context), 'cache-false'))
   const question = questionFrom(origin, context)
-  if (typeof question === 'string') return speak(explainBypass(tableOf(origin, context), question))
-  const { off, ttlMs } = cacheOptions((query as { cacheConfig?: unknown }).cacheConfig)
-  if (off || context.call.cache === false) return speak(explainBypass(question.shape.name, 'cache-false'))
-  return speak(await explainRead(question, context, verbs, ttlMs ?? context.call.ttlMs))
+  if (question === 'locking') return speak(explainBypass(tableOf(origin, context), question))
+  const byRows =
+    typeof question === 'string' || options.tags.length > 0 ? undefined : planned(question, context, options)
+  if (byRows && typeof byRows !== 'string') return speak(await explainRead(byRows.lookup, verbs))
+  if (byRows && !isAboutRows(byRows)) return speak(explainBypass(tableOf(origin, context), byRows))
+  return speak(await explainResult(origin, sql as SQL, context, options))
 }
 
 function speak({ title, notes, ...facts }: Facts): Explanation {
@@ -124,15 +130,10 @@ const note = (label: string, text: string | undefined): Note[] => (text === unde
 /** Most dependencies that are listed one by one. */
 const MOST_LISTED = 10
 
-async function explainRead(
-  question: RecordQuestion,
-  context: StatementContext,
-  verbs: PeekWith,
-  ttlMs: number | undefined,
-): Promise<Facts> {
-  const planned = planRead({ context, question, ttlMs }, {}, undefined)
-  if (typeof planned === 'string') return explainBypass(question.shape.name, planned)
-  const { lookup } = planned
+const planned = (question: RecordQuestion, context: StatementContext, { ttlMs }: QueryOptions) =>
+  planRead({ context, question, ttlMs }, {}, undefined)
+
+async function explainRead(lookup: Lookup, verbs: PeekWith): Promise<Facts> {
   const { source, scheme, keys } = lookup
   const table = tableName(source.label)
   const peeked = await Promise.all(keys.map((key) => verbs.peek(lookup, key)))
@@ -161,6 +162,60 @@ async function explainRead(
     ],
   }
 }
+
+/** A read whose whole answer may be kept. */
+async function explainResult(
+  origin: ReadOrigin,
+  sql: SQL,
+  context: StatementContext,
+  { ttlMs, tags }: QueryOptions,
+): Promise<Facts> {
+  const table = tableOf(origin, context)
+  const bypass = (reason: BypassReason): Facts => explainBypass(table, reason)
+  const gate = sessionGate(context, undefined)
+  if (gate) return bypass(gate)
+  const { results } = context
+  const statement = readStatement(context, origin, new LazyQuery(sql, context.dialect))
+  if (typeof statement === 'string') return bypass(statement)
+  const plan = results.plan(statement.question)
+  if (typeof plan === 'string') return bypass(plan)
+  const params = statement.values({})
+  if (isReason(params)) return bypass(params)
+  const lookup = results.lookup(plan, { params, ttlMs, tags })
+  if (typeof lookup === 'string') return bypass(lookup)
+  const state = await results.peek(lookup)
+  const { dependsOn, widened } = results.tell(plan, params)
+  const rests = [...dependsOn, ...tags.map((tag) => `tag ${tag}`)]
+  return {
+    ...nothing,
+    plan: 'result',
+    table: tableName(plan.label),
+    state,
+    keys: 1,
+    cachedKeys: state === 'hit' ? 1 : 0,
+    dependsOn: rests,
+    ttlMs: lookup.ttlMs,
+    title: `${plan.kind} from ${tableName(plan.label)}: ${state}`,
+    notes: [
+      ['now', workOfResult(state)],
+      ['depends on', ...packed(rests)],
+      ...widened.flatMap(({ table: wide, reason }): Note[] => whyWide(wide, tellWidened(reason))),
+      ['kept for', `${inWords(lookup.ttlMs)}, or until a write that could change it`],
+    ],
+  }
+}
+
+function workOfResult(state: Explanation['state']): string {
+  if (state === 'hit') return 'the whole answer from the store, no SQL'
+  return state === 'unknown'
+    ? 'the store does not answer: the database is asked'
+    : 'one SQL query, whose answer is kept'
+}
+
+const whyWide = (table: string, { because, advice }: ToldReason): Note[] => [
+  ['as a whole', `${table}: ${because}`],
+  ...note('what to do', advice),
+]
 
 function stateOf(cached: number, asked: number): 'hit' | 'miss' | 'partial' {
   if (cached === asked) return 'hit'

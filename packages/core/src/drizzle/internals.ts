@@ -36,7 +36,7 @@ import { AsideError } from '../errors.ts'
  * test runs it against each supported version, so a new Drizzle fails there with the name of what moved.
  */
 
-export { Column, entityKind, is, Param, Placeholder, SQL, StringChunk, Table }
+export { Column, entityKind, is, Param, Placeholder, SQL, StringChunk, Subquery, Table }
 
 export type DriverKind = 'node-postgres' | 'postgres-js' | 'pglite'
 
@@ -178,6 +178,8 @@ export interface Session {
     cacheConfig?: unknown,
   ): PreparedQuery
   transaction(run: (tx: Transaction) => Promise<unknown>, config?: unknown): Promise<unknown>
+  /** What `db.$count` calls. */
+  count(sql: SQL, token?: unknown): Promise<number>
 }
 
 export interface Database {

@@ -5,6 +5,7 @@ import type { MatchedKeys } from '../ports/paths.ts'
 import { decode, type Field, mapResultRow, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
 import type { LazyQuery } from './lazy-sql.ts'
 import { loadRecords } from './load-records.ts'
+import { PreparedResult } from './prepared-result.ts'
 import { everyColumn, type RecordQuestion } from './record-question.ts'
 import { sortRows } from './sort-rows.ts'
 import { type StatementContext, sessionGate } from './statement-context.ts'
@@ -69,9 +70,13 @@ export class PreparedRead
   }
 
   runPlain(reason: BypassReason, placeholders: Record<string, unknown> | undefined, token: unknown): Promise<unknown> {
-    this.read.context.read.bypassed(this.read.question.shape.name, reason)
     const { plain } = this
     plain.joinsNotNullableMap = this.joinsNotNullableMap
+    if (plain instanceof PreparedResult) {
+      // What rows of one key cannot answer, the whole answer may; what nothing may be served for, neither.
+      return isAboutRows(reason) ? plain.execute(placeholders, token) : plain.runPlain(reason, placeholders, token)
+    }
+    this.read.context.read.bypassed(this.read.question.shape.name, reason)
     return plain.execute(placeholders, token)
   }
 
@@ -107,6 +112,19 @@ export class PreparedRead
     return true
   }
 }
+
+const aboutRows: ReadonlySet<BypassReason> = new Set<BypassReason>([
+  'not-a-record',
+  'not-a-proven-key',
+  'no-primary-key',
+  'value-without-token',
+  'too-many-keys',
+  'sensitive-column',
+  'records-lost',
+  'load-failed',
+])
+/** True for what says only that rows of one key are no answer. */
+export const isAboutRows = (reason: BypassReason): boolean => aboutRows.has(reason)
 
 const fellIntoTransaction = Symbol('fell into a transaction')
 
@@ -203,6 +221,8 @@ export function planRead(
     return 'sensitive-column'
   const match = context.read.match(question.condition, source, placeholders)
   if (typeof match === 'string') return match
+  // With `rows` an answer by unique key also rests on the row's own stamp, which only the whole answer can name (V1).
+  if (match.scheme.kind === 'unique' && source.settings.rows) return 'not-a-record'
   const refusal = refuseList(match, question, source)
   if (refusal) return refusal
   const scope = context.read.scope(source)

@@ -1,7 +1,8 @@
 import type { BypassReason } from '../model/reasons.ts'
-import type { NamedTable, ReadPath, Scope, WritePath } from '../ports/paths.ts'
+import type { NamedTable, ReadPath, ResultPort, Scope, WritePath } from '../ports/paths.ts'
 import type { ClientState } from './client-state.ts'
 import type { Dialect, Session } from './internals.ts'
+import type { Naming } from './naming.ts'
 import type { TableShape } from './table-shape.ts'
 
 /** What the user said for all statements of one handle (`$aside.with(…)`). */
@@ -10,6 +11,10 @@ export interface CallOptions {
   readonly cache?: boolean
   /** The tables that raw statements write; an empty list: none. */
   readonly writes?: readonly NamedTable[]
+  /** Tags that answers rest on beside their tables. */
+  readonly tags?: readonly string[]
+  /** Tables that selects read beside those that can be seen. */
+  readonly tables?: readonly NamedTable[]
 }
 
 /** Everything a statement of one wrapped session needs to know. */
@@ -18,11 +23,14 @@ export interface StatementContext {
   readonly dialect: Dialect
   readonly client: ClientState
   readonly read: ReadPath
+  readonly results: ResultPort
   readonly write: WritePath
   readonly call: CallOptions
   /** The transaction that the session belongs to; undefined: autocommit. */
   readonly scope: Scope | undefined
   shape(table: object): TableShape
+  /** Names as structural keys have them. */
+  readonly naming: Naming
 }
 
 /** The transaction that a statement takes part in, also where the driver shares one connection with everybody. */

@@ -1,3 +1,4 @@
+import type { WidenReason } from '../model/query-cover.ts'
 import type { BypassReason, EpochReason } from '../model/reasons.ts'
 
 /** A reason in words: what it means for this query, and what helps, where anything does. */
@@ -68,6 +69,13 @@ const bypasses: Readonly<Record<BypassReason, ToldReason>> = {
     because: 'raw SQL is not read closely enough to be cached',
     advice: 'use the builder where a cached row would do',
   },
+  'volatile-function': {
+    because:
+      'it calls something whose answer may change without a write: the clock, the session, chance, a function that is not known',
+    advice: 'compute the value in the app and pass it as a parameter',
+  },
+  'foreign-table': { because: 'nobody hears of writes to a foreign table' },
+  'not-encodable': { because: 'a parameter has no exact text, so the question could not be told from others' },
   'data-modifying': { because: 'the statement also writes' },
   'inline-params': {
     because: 'inlineParams() writes the parameters into the text, where no key can stand for them',
@@ -119,5 +127,28 @@ const epochs: Readonly<Record<EpochReason, ToldReason>> = {
   overflow: { because: 'more keys waited for the store than the queue holds' },
 }
 
+/** Why an answer rests on a whole table instead of on some of its rows. */
+const widened: Readonly<Record<WidenReason, ToldReason>> = {
+  'no-condition': { because: 'no condition restricts it' },
+  'no-scheme': {
+    because: 'stamps are kept for none of the columns that its conditions fix',
+    advice: 'name them in the table’s `lists`, or give them an index',
+  },
+  'not-an-equality': { because: 'its conditions are more than equalities: ranges, patterns, negations, functions' },
+  'too-many-classes': { because: 'the conditions leave more classes than one answer may rest on' },
+  'outer-join': { because: 'rows without a partner pass the condition of an outer join' },
+  opaque: {
+    because: 'raw SQL stands where its conditions could be read, or reads it',
+    advice: 'use the builder’s operators: eq, inArray, and, or',
+  },
+  'value-without-token': { because: 'a value has a type or form whose equality cannot be reproduced with certainty' },
+  'partner-not-learned': {
+    because: 'which of its rows take part is known from the result alone, and they may decide which rows there are',
+    advice: 'join by its primary key, over a NOT NULL foreign key or by leftJoin, and select plain columns',
+  },
+  view: { because: 'a view’s own conditions are not read' },
+}
+
+export const tellWidened = (reason: WidenReason): ToldReason => widened[reason]
 export const tellBypass = (reason: BypassReason): ToldReason => bypasses[reason]
 export const tellEpoch = (reason: EpochReason): ToldReason => epochs[reason]

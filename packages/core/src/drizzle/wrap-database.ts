@@ -16,6 +16,7 @@ import {
   type SelectConfig,
   type Session,
   type SQL,
+  Table,
   type Transaction,
   type WriteConfig,
 } from './internals.ts'
@@ -23,6 +24,7 @@ import { LazyQuery, lazyQueryOf, lazySql, type Origin, originOf, relationalQuery
 import { useLeanSelect } from './lean-select.ts'
 import { PreparedRaw, type SessionEffect } from './prepared-raw.ts'
 import { PreparedRead } from './prepared-read.ts'
+import { PreparedResult } from './prepared-result.ts'
 import { PreparedWrite, tagSet } from './prepared-write.ts'
 import {
   plainSelection,
@@ -31,12 +33,13 @@ import {
   type RecordQuestion,
   settleCallbacks,
 } from './record-question.ts'
+import { countStatement, readStatement } from './result-statement.ts'
 import { type CallOptions, currentScope, destinations, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 import { buildCore, changedColumns } from './write-forms.ts'
 
 /** What wrapping needs beside the db itself. */
-export interface WrapWith extends Pick<StatementContext, 'read' | 'write'> {
+export interface WrapWith extends Pick<StatementContext, 'read' | 'results' | 'write' | 'naming'> {
   readonly client: ClientState
   readonly call: CallOptions
   shape(table: object): TableShape
@@ -87,12 +90,15 @@ function wrapHandle(real: Database, dialect: Dialect, session: WrapSession, tool
   return db
 }
 
-/** Drizzle's own verb: whole tables fall, at once or at the commit. Tags have nothing cached under them. */
-function drizzleInvalidate(session: WrappedSession): (params: { tables?: unknown }) => Promise<void> {
+/** Drizzle's own verb: whole tables, and what rests on tags, fall at once or at the commit. */
+function drizzleInvalidate(session: WrappedSession): (params: { tables?: unknown; tags?: unknown }) => Promise<void> {
   const context = contextOf(session)
-  return async ({ tables = [] }) => {
+  return async ({ tables = [], tags = [] }) => {
     const named = [tables].flat().map((table) => (typeof table === 'string' ? table : context.shape(table as object)))
-    for (const to of destinations(context, currentScope(context))) await context.write.invalidateTables(named, to)
+    for (const to of destinations(context, currentScope(context))) {
+      if (named.length > 0) await context.write.invalidateTables(named, to)
+      await context.write.invalidateTags([tags].flat().map(String), to)
+    }
   }
 }
 
@@ -224,14 +230,47 @@ function wrapSession(
   // Seven parameters, as the drivers' own: who checks the shape of a session finds it unchanged.
   wrapped.prepareQuery = (query, fields, name, arrayMode, mapper, metadata, cacheConfig) =>
     prepare(query, fields, name, arrayMode, mapper, metadata, cacheConfig)
+  if (!tools.write.idle) wrapped.count = createCount(context, wrapped)
   wrapped.transaction = (run, config) => runTransaction(real, dialect, realDialect, tools, run, config)
   return { wrapped, real, realDialect, scope, tools }
 }
 
 /** What the statements of a session need to know. */
 export function contextOf({ real, realDialect, scope, tools }: WrappedSession): StatementContext {
-  const { client, call, read, write, shape } = tools
-  return { session: real, dialect: realDialect, client, call, read, write, scope, shape }
+  const { client, call, read, results, write, shape, naming } = tools
+  return { session: real, dialect: realDialect, client, call, read, results, write, scope, shape, naming }
+}
+
+/** `db.$count(…)`: one row of one column, which every driver answers in array mode. */
+function createCount(context: StatementContext, wrapped: Session): Session['count'] {
+  const plain = wrapped.count
+  return (sql, token) => {
+    const query = new LazyQuery(sql, context.dialect)
+    const asked = cacheOptions(undefined, context)
+    const statement = asked.off ? undefined : countStatement(context, sql, () => query.sql)
+    if (!statement) return plain.call(wrapped, sql, token)
+    const prepare = (): PreparedQuery => countedByDriver(query, () => plain.call(wrapped, sql, token))
+    const mapper: ResultMapper = (rows) => Number((rows[0] as unknown[])[0])
+    const read = { context, readStatement: () => statement, query, mapper, prepare, ...asked, ...nothingMore }
+    return new PreparedResult(read).execute(undefined, token) as Promise<number>
+  }
+}
+
+const nothingMore = { fields: undefined, name: undefined, metadata: undefined }
+
+/** The session's own way to count, as a prepared query. */
+function countedByDriver(query: LazyQuery, count: () => Promise<number>): PreparedQuery {
+  const refuse = (): never => {
+    throw new Error('A count is executed, and nothing else.')
+  }
+  return {
+    execute: count,
+    all: count,
+    getQuery: () => query.compiled,
+    mapResult: refuse,
+    setToken: refuse,
+    isResponseInArrayMode: () => true,
+  }
 }
 
 type Prepare = Session['prepareQuery']
@@ -255,9 +294,11 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
       const careful = (): PreparedQuery => prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
       return once && passesThrough(context, origin, lazy) ? listening(plain(), write, careful) : careful()
     }
-    const read =
-      lazy && arrayMode ? recordRead(context, lazy, origin, fields, mapper, cacheConfig, judged, once) : undefined
-    if (read && !once) void read.plain
+    if (!lazy || !arrayMode || !origin) return judged()
+    const ask = { context, query: lazy, origin, fields, mapper, name, metadata, ...cacheOptions(cacheConfig, context) }
+    const read = cachedRead(ask, judged, once)
+    // As plain Drizzle: what is wrong with a named statement is thrown while it is prepared.
+    if (!once) void lazy.compiled
     return read ?? judged()
   }
 }
@@ -282,49 +323,65 @@ function prepareWrite(
   return new PreparedWrite({ context, origin, fields, name, metadata, native: !arrayMode }, query)
 }
 
-function recordRead(
-  context: StatementContext,
-  query: LazyQuery,
-  origin: Origin | undefined,
-  fields: readonly Field[] | undefined,
-  mapper: ResultMapper | undefined,
-  cacheConfig: unknown,
-  prepare: () => PreparedQuery,
-  once: boolean,
-): PreparedRead | undefined {
+/** One select that may be answered from the cache, by whatever answers it. */
+interface Asked {
+  readonly context: StatementContext
+  readonly query: LazyQuery
+  readonly origin: Exclude<Origin, { parts: unknown }>
+  readonly fields: readonly Field[] | undefined
+  readonly mapper: ResultMapper | undefined
+  readonly name: string | undefined
+  readonly metadata: unknown
+  readonly off: boolean
+  readonly ttlMs: number | undefined
+  readonly tags: readonly string[]
+}
+
+/** By rows of one table where a key fixes them; else by the whole answer. Undefined: it is none for the cache. */
+function cachedRead(asked: Asked, prepare: () => PreparedQuery, once: boolean): PreparedQuery | undefined {
+  const { context, query, origin, fields, mapper, off, ttlMs, tags } = asked
   const question = questionOf(context, origin, fields)
-  if (!question) return undefined
-  if (typeof question === 'string') {
-    context.read.bypassed(undefined, question)
-    return undefined
+  const shape = typeof question === 'string' ? undefined : question.shape
+  if (off) return refused(context, shape, 'cache-false')
+  if (question === 'locking') return refused(context, undefined, question)
+  if (once && shape && context.read.source(shape, shape.names) === 'untracked-table') {
+    return refused(context, shape, 'untracked-table')
   }
-  const options = cacheOptions(cacheConfig)
-  if (options.off || context.call.cache === false) {
-    context.read.bypassed(question.shape.name, 'cache-false')
-    return undefined
+  // A tag is one more stamp of an answer; rows have none, for they serve those who ask without it, too.
+  if (typeof question === 'string' || tags.length > 0) return resultRead(asked, prepare)
+  const next = () => resultRead(asked, prepare) ?? prepare()
+  return new PreparedRead({ context, question, query, fields, mapper, ttlMs, prepare: next })
+}
+
+function refused(context: StatementContext, shape: TableShape | undefined, reason: BypassReason): undefined {
+  context.read.bypassed(shape?.name, reason)
+}
+
+function resultRead(asked: Asked, prepare: () => PreparedQuery): PreparedResult | undefined {
+  const { context, origin, query } = asked
+  const untracked = untrackedTable(context, origin)
+  if (untracked) return refused(context, untracked, 'untracked-table')
+  return new PreparedResult({ ...asked, readStatement: () => readStatement(context, origin, query), prepare })
+}
+
+/** A table of the FROM clause that is not cached: then nothing has to be read to know that the answer is not, either. */
+function untrackedTable(context: StatementContext, { config }: Asked['origin']): TableShape | undefined {
+  const joins = 'joins' in config ? (config.joins ?? []) : []
+  for (const source of [config.table, ...joins.map((join) => (join as { table: unknown }).table)]) {
+    if (!(source instanceof Table)) continue
+    const shape = context.shape(source)
+    if (context.read.isUntracked(shape, shape.names)) return shape
   }
-  if (once && context.read.source(question.shape, question.shape.names) === 'untracked-table') {
-    context.read.bypassed(question.shape.name, 'untracked-table')
-    return undefined
-  }
-  return new PreparedRead({
-    context,
-    question,
-    query,
-    fields,
-    mapper,
-    ttlMs: options.ttlMs ?? context.call.ttlMs,
-    prepare,
-  })
+  return undefined
 }
 
 function questionOf(
   context: StatementContext,
-  origin: Origin | undefined,
+  origin: Asked['origin'],
   fields: readonly Field[] | undefined,
-): RecordQuestion | BypassReason | undefined {
-  if (origin?.kind === 'relational') return origin.question
-  if (origin?.kind !== 'select' || !fields) return undefined
+): RecordQuestion | BypassReason {
+  if (origin.kind === 'relational') return origin.question
+  if (!fields) return 'not-a-record'
   return questionOfSelect(origin.config, fields, (table) => context.shape(table))
 }
 
@@ -343,14 +400,23 @@ function timeToLive({ ex, px, exat, pxat }: CacheTimes): number | undefined {
   return until === undefined ? undefined : until - Date.now()
 }
 
-/** Drizzle's own switch, `$withCache(…)`, as the builder hands it on. */
-export function cacheOptions(config: unknown): { off: boolean; ttlMs: number | undefined } {
-  const { enable, tag, config: times } = (config ?? {}) as { enable?: boolean; tag?: string; config?: CacheTimes }
-  const ttlMs = times && timeToLive(times)
-  return { off: enable === false || tag !== undefined || (ttlMs !== undefined && ttlMs <= 0), ttlMs }
+/** What was said of one query, by Drizzle's own `$withCache(…)` and by the handle that it was asked of. */
+export interface QueryOptions {
+  readonly off: boolean
+  readonly ttlMs: number | undefined
+  readonly tags: readonly string[]
 }
 
-/** Statements without by-key meaning: selects that surely only read need no attention at all. */
+export function cacheOptions(config: unknown, { call }: Pick<StatementContext, 'call'>): QueryOptions {
+  if (config === undefined) return { off: call.cache === false, ttlMs: call.ttlMs, tags: call.tags ?? noTags }
+  const { enable, tag, config: times } = (config ?? {}) as { enable?: boolean; tag?: string; config?: CacheTimes }
+  const ttlMs = (times && timeToLive(times)) ?? call.ttlMs
+  const tags = tag === undefined ? (call.tags ?? noTags) : [...(call.tags ?? noTags), tag]
+  return { off: enable === false || call.cache === false || (ttlMs !== undefined && ttlMs <= 0), ttlMs, tags }
+}
+
+const noTags: readonly string[] = []
+
 /**
  * The driver's own prepared query; only its failures are heard, for they may say that the catalog has changed. Who keeps
  * it and runs it again after the facts have changed gets the careful one.

@@ -129,7 +129,7 @@ export function labelOf(
 }
 
 /** `posts` for `6:public.posts`; other schemas stand in front. */
-function tableLabel(id: RelationId): string {
+export function tableLabel(id: RelationId): string {
   const start = id.indexOf(':') + 1
   const end = start + Number.parseInt(id, 10)
   const schema = id.slice(start, end)

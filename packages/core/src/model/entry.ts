@@ -29,3 +29,72 @@ export function readEntry(text: string, head: string, stamp: string, epoch: stri
 /** Only a text of this shape can be a stamp; anything else under a stamp's key (a lock, damage) is no hit and no fill. */
 export const isStamp = (text: string | null): text is string =>
   text !== null && text.length === STAMP_LENGTH && text[0] === 'S'
+
+/**
+ * One stored result: the same head, `Q`, the stamps it was filled under that the question names, then the others
+ * (`count;` and for each `length:key stamp`), then the rows. Of a result whose partners were not known before its query,
+ * only their keys are kept: `H`, `count;` and for each `length:key`.
+ */
+
+/** A stamp that only the rows of a result could name. */
+export interface LearnedStamp {
+  readonly key: string
+  readonly stamp: string
+}
+
+export function formatResult(head: string, stamps: string, learned: readonly LearnedStamp[], rows: string): string {
+  let text = `${head}Q${stamps}${learned.length};`
+  for (const { key, stamp } of learned) text += `${key.length}:${key}${stamp}`
+  return text + rows
+}
+
+export function formatHint(head: string, keys: readonly string[]): string {
+  return `${head}H${keys.length};${keys.map((key) => `${key.length}:${key}`).join('')}`
+}
+
+/** A stored result as far as its head and its own stamps hold; `rows` is undefined for a hint. */
+export interface StoredResult {
+  readonly learned: readonly LearnedStamp[]
+  readonly rows: string | undefined
+}
+
+/**
+ * Reads a stored result that was filled under `count` stamps of its own; undefined where it is not about this question.
+ * Where its stamps have changed (or `stamps` are not had) the keys that it learned are still worth knowing: then, as for
+ * a hint, there are no rows.
+ */
+export function readResult(
+  text: string,
+  head: string,
+  count: number,
+  stamps: string | undefined,
+): StoredResult | undefined {
+  if (!text.startsWith(head)) return undefined
+  const flag = text[head.length]
+  const start = head.length + 1
+  if (flag === 'H') return readLearned(text, start, 0)
+  if (flag !== 'Q') return undefined
+  const stored = readLearned(text, start + count * STAMP_LENGTH, STAMP_LENGTH)
+  if (!stored || (stamps !== undefined && text.startsWith(stamps, start))) return stored
+  return { learned: stored.learned, rows: undefined }
+}
+
+function readLearned(text: string, start: number, stampLength: number): StoredResult | undefined {
+  const end = text.indexOf(';', start)
+  const count = end < 0 ? undefined : wholeNumber(text.slice(start, end))
+  if (count === undefined) return undefined
+  const learned: LearnedStamp[] = []
+  let at = end + 1
+  for (let i = 0; i < count; i++) {
+    const colon = text.indexOf(':', at)
+    const length = colon < 0 ? undefined : wholeNumber(text.slice(at, colon))
+    if (length === undefined) return undefined
+    const stampAt = colon + 1 + length
+    learned.push({ key: text.slice(colon + 1, stampAt), stamp: text.slice(stampAt, stampAt + stampLength) })
+    at = stampAt + stampLength
+  }
+  if (at > text.length) return undefined
+  return { learned, rows: stampLength === 0 ? undefined : text.slice(at) }
+}
+
+const wholeNumber = (text: string): number | undefined => (/^\d{1,6}$/.test(text) ? Number(text) : undefined)

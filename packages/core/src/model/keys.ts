@@ -14,6 +14,9 @@ export function digest(text: string): string {
   return createHash('sha256').update(text).digest().subarray(0, 16).toString('base64url')
 }
 
+/** All of SHA-256, for what an entry says of itself: a key may be short, the question behind it must be certain. */
+export const fullDigest = (text: string): string => createHash('sha256').update(text).digest('base64url')
+
 /** `length:text`, or `#digest` for a long text. The length counts UTF-8 bytes. */
 export function prefixed(text: string): string {
   const bytes = isShortAscii(text) ? text.length : Buffer.byteLength(text)
@@ -123,6 +126,11 @@ export function entryTail(values: readonly string[]): string {
   let text = ''
   for (const value of values) text += prefixed(value)
   return text
+}
+
+/** Key of a user's tag: one more stamp that answers may rest on. */
+export function tagKey(namespace: string, database: string, tag: string): string {
+  return `da1:${namespace}:${prefixed(database)}:X{${digest(tag)}}${prefixed(tag)}`
 }
 
 /** Namespaces are part of every key, so their alphabet is closed. */

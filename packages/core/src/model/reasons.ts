@@ -8,6 +8,8 @@ export type ReadKind = 'key' | 'in-list' | 'unique' | QueryKind
 /** Why an answer was not stored although the query ran. */
 export type FillRefusal =
   | 'too-large'
+  | 'too-many-rows'
+  | 'partners-unknown'
   | 'not-encodable'
   | 'duplicate-key'
   | 'stamp-lost'
@@ -40,6 +42,9 @@ export type BypassReason =
   | 'store-failed'
   | 'too-many-keys'
   | 'raw-sql'
+  | 'volatile-function'
+  | 'foreign-table'
+  | 'not-encodable'
   | 'data-modifying'
   | 'inline-params'
   | 'unknown-chunk'

@@ -1,3 +1,5 @@
+import type { RelationId } from './facts.ts'
+
 /** What a statement of which only the text is known does, as far as it can be proven (DESIGN 3.4, raw SQL). */
 
 export interface NamedTable {
@@ -28,3 +30,13 @@ export type SqlVerdict =
   | { readonly kind: 'rollback'; readonly chain: boolean }
   | { readonly kind: 'prepare-transaction' }
   | WriteVerdict
+
+/** What one query reads and calls, by its text. */
+export interface SelectReading {
+  /** Why it is no proven read, or cannot be read with certainty. */
+  readonly problem: string | undefined
+  readonly volatile: boolean
+  readonly session: boolean
+  /** How often it names each relation. */
+  readonly relations: ReadonlyMap<RelationId, number>
+}

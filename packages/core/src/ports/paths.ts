@@ -3,6 +3,8 @@ import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
 import type { Scheme, TableKeys } from '../model/keys.ts'
 import type { BypassReason, EpochReason, ReadKind } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordSource } from '../model/record.ts'
+import type { LoadRows, ResultAnswer, ResultLookup, ResultQuestion } from '../model/result.ts'
+import type { AskedWith, ResultPlan, ToldCover } from '../model/result-plan.ts'
 import type { TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
 
 /** A relation as a statement names it; without schema the search path decides. */
@@ -26,6 +28,8 @@ export interface ReadPath {
   gate(): BypassReason | undefined
   /** The records of a table object, given the database names of its columns; or why it has none. */
   source(table: NamedTable, names: readonly string[]): RecordSource | BypassReason
+  /** True where the facts of the moment say that the table is not cached. Wakes nobody: a builder alone asks no database. */
+  isUntracked(table: NamedTable, names: readonly string[]): boolean
   match(
     condition: Condition,
     source: RecordSource,
@@ -38,6 +42,18 @@ export interface ReadPath {
   bypassed(table: string | undefined, reason: BypassReason): void
   /** A record read failed where the user's own statement may not: the table has no records from now on. */
   loseRecords(source: RecordSource, reason: 'duplicate-key' | 'privilege' | 'missing-column'): void
+}
+
+/** The read path of whole results, as the Drizzle wing uses it. */
+export interface ResultPort {
+  plan(question: ResultQuestion): ResultPlan | BypassReason
+  /** What one execution asks of the store, or why it may not. */
+  lookup(plan: ResultPlan, asked: AskedWith): ResultLookup | BypassReason
+  /** What an execution rests on, in words. */
+  tell(plan: ResultPlan, params: readonly unknown[]): ToldCover
+  read(lookup: ResultLookup, load: LoadRows): Promise<ResultAnswer>
+  /** Whether the store holds a valid answer now; asks without counting. */
+  peek(lookup: ResultLookup): Promise<'hit' | 'miss' | 'unknown'>
 }
 
 /** What a write is going to do, decided before it runs. */
@@ -101,6 +117,8 @@ export interface WritePath {
   failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined): Promise<void>
   /** Drizzle's own `$cache.invalidate`: tables, or their names as `name` or `schema.name`. */
   invalidateTables(tables: readonly (NamedTable | string)[], scope: Scope | undefined): Promise<void>
+  /** Everything that rests on these tags falls, at once or at the commit. */
+  invalidateTags(tags: readonly string[], scope: Scope | undefined): Promise<void>
   /** A statement or transaction failed: some errors say that the facts may be out of date. */
   noteError(error: unknown): void
   /** The transaction of this scope has committed. */

@@ -6,11 +6,14 @@ import type { LoadRecords, Lookup, LookupAnswer, RecordSource, TableSettings } f
 import type { MatchedKeys, NamedTable, ReadPath } from '../ports/paths.ts'
 import type { Voice } from '../ports/voice.ts'
 import { type PayloadIdentity, recordSource } from './record-source.ts'
+import { scopeText } from './scope-text.ts'
 
 export interface ReadPathWith {
   readonly voice: Voice
   /** Facts of the moment; wakes the catalog. */
   facts(): CatalogFacts | undefined
+  /** The same, and wakes nobody. */
+  knownFacts(): CatalogFacts | undefined
   /** Why no read at all may be served now. */
   gate(): BypassReason | undefined
   /** True while the outcome of a write to the table is not known. */
@@ -53,13 +56,33 @@ export class RecordReadPath implements ReadPath {
     const facts = this.#with.facts()
     const identity = this.#with.identity()
     if (!facts || !identity) return 'starting'
+    const source = this.#sourceUnder(table, names, facts, identity)
+    return typeof source === 'string' ? source : (this.#refuseNow(source, facts) ?? source)
+  }
+
+  isUntracked(table: NamedTable, names: readonly string[]): boolean {
+    const facts = this.#with.knownFacts()
+    const identity = this.#with.identity()
+    return (
+      facts !== undefined &&
+      identity !== undefined &&
+      this.#sourceUnder(table, names, facts, identity) === 'untracked-table'
+    )
+  }
+
+  #sourceUnder(
+    table: NamedTable,
+    names: readonly string[],
+    facts: CatalogFacts,
+    identity: PayloadIdentity,
+  ): RecordSource | BypassReason {
     const decided = this.#sourcesFor(facts, identity)
     let source = decided.bySource.get(names)
     if (source === undefined) {
       source = this.#decide(table, names, facts, identity)
       decided.bySource.set(names, source)
     }
-    return typeof source === 'string' ? source : (this.#refuseNow(source, facts) ?? source)
+    return source
   }
 
   #sourcesFor(facts: CatalogFacts, identity: PayloadIdentity): Decided {
@@ -98,14 +121,7 @@ export class RecordReadPath implements ReadPath {
   }
 
   scope({ settings }: RecordSource): string | undefined {
-    if (!settings.scope) return ''
-    try {
-      const text = scopeText(settings.scope())
-      return text === undefined ? undefined : `s${text.length}:${text}`
-    } catch {
-      // Without a scope nobody knows whose answer this would be; the bypass is counted by its name.
-      return undefined
-    }
+    return scopeText(settings.scope)
   }
 
   read(lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
@@ -122,12 +138,4 @@ export class RecordReadPath implements ReadPath {
     this.#lost.set(source.table, version)
     this.#with.voice.emit({ type: 'recordsLost', table: source.label, reason })
   }
-}
-
-/** A scope with its type in front, so that 1 and '1' are two tenants. */
-function scopeText(scope: unknown): string | undefined {
-  if (typeof scope === 'string') return `s${scope}`
-  if (typeof scope === 'bigint') return `i${scope}`
-  if (typeof scope === 'boolean') return `b${scope}`
-  return typeof scope === 'number' && Number.isFinite(scope) ? `n${scope}` : undefined
 }

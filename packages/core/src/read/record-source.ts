@@ -77,21 +77,23 @@ function fingerprintOf(
   facts: CatalogFacts,
   identity: PayloadIdentity,
 ): string {
-  const { environment } = facts
+  const columns = names.flatMap((name) => [name, relation.columns.get(name)?.sqlType ?? ''])
+  return digest(environmentText(facts, identity) + [relation.schema, relation.name, ...columns].map(prefixed).join(''))
+}
+
+/** What makes the same statement answer the same in two processes, beside the tables it reads. */
+export function environmentText(facts: CatalogFacts, identity: PayloadIdentity): string {
   const parts = [
     FORMAT_VERSION,
     identity.namespace,
     facts.database,
-    relation.schema,
-    relation.name,
     facts.systemIdentifier,
     facts.serverAddress,
     facts.timeline,
     identity.instance,
     identity.driver,
     identity.parsers,
-    ...Object.values(environment),
-    ...names.flatMap((name) => [name, relation.columns.get(name)?.sqlType ?? '']),
+    ...Object.values(facts.environment),
   ]
-  return digest(parts.map(prefixed).join(''))
+  return parts.map(prefixed).join('')
 }

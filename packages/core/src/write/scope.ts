@@ -21,6 +21,8 @@ export class Changes implements Scope {
   readonly texts: string[] = []
   /** Tables that are not cached and reached nothing that is, as far as was known when they were written. */
   readonly harmless = new Set<RelationId>()
+  /** Tags of the user's: everything that rests on them falls. */
+  readonly tags = new Set<string>()
   everything: EpochReason | undefined
   /** One of the texts changed the schema. */
   ddl = false
@@ -55,8 +57,9 @@ export class Changes implements Scope {
   }
 
   get empty(): boolean {
-    const { tables, named, texts, harmless, everything } = this
-    return tables.size === 0 && named.length === 0 && texts.length === 0 && harmless.size === 0 && !everything
+    const { tables, named, texts, harmless, tags, everything } = this
+    const sets = [tables, harmless, tags]
+    return sets.every(({ size }) => size === 0) && named.length === 0 && texts.length === 0 && !everything
   }
 
   addKeys(table: RelationId, keys: readonly string[]): void {
@@ -123,6 +126,7 @@ export class Changes implements Scope {
     for (const text of child.texts) this.addText(text)
     if (child.everything) this.addEverything(child.everything)
     for (const table of child.harmless) this.harmless.add(table)
+    for (const tag of child.tags) this.tags.add(tag)
     this.ddl ||= child.ddl
     this.derivedFrom(child.since)
   }
@@ -131,6 +135,7 @@ export class Changes implements Scope {
   clear(): void {
     this.tables.clear()
     this.harmless.clear()
+    this.tags.clear()
     this.named.length = 0
     this.texts.length = 0
     this.everything = undefined

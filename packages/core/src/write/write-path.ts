@@ -51,6 +51,8 @@ export interface WriteWith {
   facets(relation: RelationFacts, facts: CatalogFacts): FacetMap
   keys(relation: RelationFacts, facts: CatalogFacts): TableKeys
   maxTouched(relation: RelationFacts): number
+  /** Key of the stamp of a tag. */
+  tagKey(tag: string, facts: CatalogFacts): string
   deliver(batch: Invalidation): Promise<'delivered' | 'queued'>
   /** Keeps changes that cannot be expressed yet until the facts are known; no hit is served meanwhile. */
   defer(changes: Changes): void
@@ -327,6 +329,12 @@ export class WriteThrough implements WritePath {
     await this.#queueOrPublish(changes, scope, 'hand')
   }
 
+  async invalidateTags(tags: readonly string[], scope: Scope | undefined): Promise<void> {
+    const changes = new Changes()
+    for (const tag of tags) changes.tags.add(tag)
+    if (!changes.empty) await this.#queueOrPublish(changes, scope, 'hand')
+  }
+
   async invalidateTables(tables: readonly (NamedTable | string)[], scope: Scope | undefined): Promise<void> {
     await this.awaitFactsOutside(scope)
     const facts = this.#with.facts()
@@ -468,6 +476,8 @@ export class WriteThrough implements WritePath {
         expanded.batch.push({ epoch: keys.epoch, keys: 'all' })
       }
     }
+    // A tag is one stamp, like an epoch: there is nothing finer that would have to be told apart under it.
+    for (const tag of resolved.tags) expanded.batch.push({ epoch: this.#with.tagKey(tag, facts), keys: 'all' })
     return expanded
   }
 

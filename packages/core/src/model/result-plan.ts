@@ -1,0 +1,65 @@
+import type { Facet } from './facets.ts'
+import type { RelationFacts, RelationId } from './facts.ts'
+import type { Scheme, TableKeys } from './keys.ts'
+import type { QueryCover, WidenReason } from './query-cover.ts'
+import type { QueryShape, Term } from './query-shape.ts'
+
+/** How one query structure is answered, whatever its parameters are. */
+export interface ResultPlan {
+  readonly id: string
+  readonly label: string
+  readonly kind: QueryShape['kind']
+  readonly cover: QueryCover
+  readonly refs: readonly RefPlan[]
+  /** Stamps of tables that the query rests on as a whole, beside what its cover says. */
+  readonly whole: readonly string[]
+  /** Their tables, for people. */
+  readonly restsOn: readonly string[]
+  readonly tables: readonly RelationId[]
+  readonly keysByTable: ReadonlyMap<RelationId, TableKeys>
+  readonly epochs: readonly string[]
+  readonly learns: readonly Learn[]
+  /** Columns to be selected behind the user's, for the keys of partners. */
+  readonly adds: readonly Term[]
+  readonly prefix: string
+  readonly settings: MergedSettings
+}
+
+export interface RefPlan {
+  readonly relation: RelationFacts
+  readonly facets: readonly Facet[]
+}
+
+export interface MergedSettings {
+  readonly ttlMs: number
+  readonly jitter: number
+  readonly maxRows: number
+  readonly maxBytes: number
+  readonly rows: boolean
+  readonly scopes: readonly (() => unknown)[]
+}
+
+/** Row stamps that the rows of an answer name. */
+export interface Learn {
+  readonly scheme: Scheme
+  /** For people. */
+  readonly label: string
+  /** What stands in for the rows when they cannot be told, or are too many. */
+  readonly table: readonly string[]
+  values(row: readonly unknown[]): Iterable<readonly unknown[]>
+}
+
+/** What one execution adds to its plan. */
+export interface AskedWith {
+  readonly params: readonly unknown[]
+  readonly ttlMs: number | undefined
+  readonly tags: readonly string[]
+}
+
+/** What an execution rests on, in words. */
+export interface ToldCover {
+  /** E.g. `posts[author_id=1]`, `posts (table)`; partners that the rows name as `users[id=…]`. */
+  readonly dependsOn: readonly string[]
+  /** Tables that the answer rests on as a whole, and why. */
+  readonly widened: readonly { readonly table: string; readonly reason: WidenReason }[]
+}

@@ -1,0 +1,51 @@
+import type { QueryKind, QueryShape } from './query-shape.ts'
+import type { BypassReason } from './reasons.ts'
+
+/** A select as the read path is asked for it: its structure by names, and the rest where it is wanted. */
+export interface ResultQuestion {
+  /** Says everything that makes up the query but the values of its parameters; the same text is the same query. */
+  readonly structure: string
+  /** Called when the structure is met for the first time. */
+  shape(): QueryShape
+  /** The statement's text, for a second look at what it reads and calls. */
+  text(): string
+  /** Tables that the user names for what the text does not tell (`$aside.with({ tables })`). */
+  readonly named: readonly { readonly schema?: string | undefined; readonly name: string }[]
+  /** Of a relational query: partners whose keys stand in its answers. */
+  partners?(): readonly PartnerReader[]
+}
+
+/** Finds the key values of one partner in a row of the answer. */
+export interface PartnerReader {
+  readonly ref: number
+  /** Columns of the partner that the values are of, by their names in the database. */
+  readonly columns: readonly string[]
+  read(row: readonly unknown[]): Iterable<readonly unknown[]>
+}
+
+/** One stored result asked for: its names in the store, what it rests on, and how it may be kept. */
+export interface ResultLookup {
+  readonly label: string
+  readonly kind: QueryKind
+  readonly entryKey: string
+  /** What a stored entry must begin with to be about this very question. */
+  readonly head: string
+  /** Keys of the stamps that the answer rests on as far as the question tells, in an order that all processes share. */
+  readonly stamps: readonly string[]
+  /** How many of them, from the back, are epochs: many results share them. */
+  readonly epochs: number
+  /** Keys of the stamps that the answer also rests on, known from its rows. Undefined: there are none. */
+  readonly learn: ((rows: readonly (readonly unknown[])[]) => readonly string[]) | undefined
+  readonly ttlMs: number
+  readonly jitter: number
+  readonly maxRows: number
+  readonly maxBytes: number
+}
+
+/** Rows as driver values by position. */
+export type ResultRows = readonly (readonly unknown[])[]
+
+/** Runs the statement. `keep: false`: the rows may be answered and never stored (they are a transaction's own). */
+export type LoadRows = () => Promise<{ readonly rows: ResultRows; readonly keep: boolean }>
+
+export type ResultAnswer = { readonly rows: ResultRows } | { readonly bypass: BypassReason }

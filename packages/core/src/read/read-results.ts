@@ -1,0 +1,210 @@
+import { formatHint, formatResult, isStamp, type LearnedStamp, readResult } from '../model/entry.ts'
+import { newStamp } from '../model/keys.ts'
+import type { LoadRows, ResultAnswer, ResultLookup, ResultRows } from '../model/result.ts'
+import { decodeRow, encodeRow } from '../model/row-codec.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { GuardedStore } from '../ports/guarded-store.ts'
+import type { Voice } from '../ports/voice.ts'
+import { Flights } from './flights.ts'
+import { Hints } from './hints.ts'
+import { KeepAlive, spread } from './lives.ts'
+
+export interface ReadResultsWith {
+  readonly store: GuardedStore
+  readonly clock: Clock
+  readonly voice: Voice
+  /** Time to live of stamps: at least twice the longest entry's. */
+  readonly stampTtlMs: number
+  /** True while nothing may be stored. */
+  closed(): boolean
+  /** Uniform in [0, 1). */
+  random(): number
+}
+
+export interface ResultReader {
+  read(lookup: ResultLookup, load: LoadRows): Promise<ResultAnswer>
+  /** Whether the store holds a valid answer now; asks without counting. */
+  peek(lookup: ResultLookup): Promise<'hit' | 'miss' | 'unknown'>
+}
+
+interface Tools extends ReadResultsWith {
+  readonly flights: Flights<string | undefined>
+  readonly hints: Hints
+  readonly keepAlive: KeepAlive
+}
+
+/**
+ * Reads whole results: look up, and on a miss take the stamps first, query, store under those stamps (PROTOCOL 3.5).
+ *
+ * Partners that only the rows can name are remembered from fill to fill: their stamps are taken before the next query,
+ * together with the others. A fill that finds a partner nobody expected stores what it learned and no rows.
+ */
+export function createResultReader(given: ReadResultsWith): ResultReader {
+  const tools: Tools = {
+    ...given,
+    flights: new Flights(given.clock),
+    hints: new Hints(),
+    keepAlive: new KeepAlive(given.clock, given.stampTtlMs),
+  }
+  return {
+    read: (lookup, load) => readThrough(tools, lookup, load),
+    async peek(lookup) {
+      const found = await lookUp(tools, lookup)
+      if (!found) return 'unknown'
+      return found.rows ? 'hit' : 'miss'
+    },
+  }
+}
+
+async function readThrough(tools: Tools, lookup: ResultLookup, load: LoadRows): Promise<ResultAnswer> {
+  const found = await lookUp(tools, lookup)
+  if (!found) return { bypass: 'store-failed' }
+  const { voice } = tools
+  if (found.rows) {
+    voice.hit(lookup.label, lookup.kind, found.rows.length === 0)
+    return { rows: found.rows }
+  }
+  voice.miss(lookup.label, lookup.kind)
+  const taken = await takeStamps(tools, lookup, found)
+  return { rows: taken ? await fly(tools, lookup, taken, load) : (await load()).rows }
+}
+
+/** What the store holds of a result: stamps by key, the valid rows, and the partners that a fill should expect. */
+interface Found {
+  readonly stamps: Map<string, string | null>
+  readonly rows: ResultRows | undefined
+  readonly expected: readonly string[]
+}
+
+/** One round trip; a second one where an entry rests on partners that this process did not expect. */
+async function lookUp(tools: Tools, lookup: ResultLookup): Promise<Found | undefined> {
+  const hinted = tools.hints.get(lookup.entryKey)
+  const keys = [lookup.entryKey, ...lookup.stamps, ...hinted]
+  const texts = await tools.store.read(keys)
+  if (!texts) return undefined
+  const stamps = new Map<string, string | null>()
+  for (let at = 1; at < keys.length; at++) stamps.set(keys[at] as string, texts[at] as string | null)
+  const entry = texts[0]
+  const own = entry ? joined(lookup.stamps, stamps) : undefined
+  const stored = entry ? readResult(entry, lookup.head, lookup.stamps.length, own) : undefined
+  if (!stored) return { stamps, rows: undefined, expected: hinted }
+  const strangers = stored.learned.filter(({ key }) => !stamps.has(key)).map(({ key }) => key)
+  if (strangers.length > 0 && !(await readMore(tools, strangers, stamps))) return undefined
+  const valid = stored.rows !== undefined && stored.learned.every(({ key, stamp }) => holds(stamps, key, stamp))
+  const rows = valid ? (decodeRow(stored.rows as string) as ResultRows | undefined) : undefined
+  const expected = strangers.length > 0 || hinted.length === 0 ? merged(hinted, stored.learned) : hinted
+  if (strangers.length > 0) tools.hints.set(lookup.entryKey, expected)
+  return { stamps, rows, expected }
+}
+
+async function readMore(tools: Tools, keys: readonly string[], stamps: Map<string, string | null>): Promise<boolean> {
+  const texts = await tools.store.read(keys)
+  if (!texts) return false
+  keys.forEach((key, at) => {
+    stamps.set(key, texts[at] as string | null)
+  })
+  return true
+}
+
+const holds = (stamps: ReadonlyMap<string, string | null>, key: string, stamp: string): boolean =>
+  isStamp(stamp) && stamps.get(key) === stamp
+
+function merged(keys: readonly string[], learned: readonly LearnedStamp[]): string[] {
+  return [...new Set([...keys, ...learned.map(({ key }) => key)])]
+}
+
+/** The stamps of these keys in a row; undefined where one of them is none. */
+function joined(keys: readonly string[], stamps: ReadonlyMap<string, string | null>): string | undefined {
+  let text = ''
+  for (const key of keys) {
+    const stamp = stamps.get(key) ?? null
+    if (!isStamp(stamp)) return undefined
+    text += stamp
+  }
+  return text
+}
+
+interface Taken {
+  /** Stamps of the lookup's own keys, in a row. */
+  readonly own: string
+  readonly all: ReadonlyMap<string, string>
+  readonly minted: ReadonlySet<string>
+}
+
+/** Takes the stamps that were seen and mints the missing ones, before the query. Undefined: nothing may be stored. */
+async function takeStamps(tools: Tools, lookup: ResultLookup, found: Found): Promise<Taken | undefined> {
+  if (tools.closed()) return undefined
+  const wanted = [...lookup.stamps, ...found.expected]
+  const absent = wanted.filter((key) => (found.stamps.get(key) ?? null) === null)
+  const minted = absent.length > 0 ? await mint(tools, absent) : []
+  if (!minted) return undefined
+  absent.forEach((key, at) => {
+    found.stamps.set(key, minted[at] as string | null)
+  })
+  const own = joined(lookup.stamps, found.stamps)
+  if (own === undefined) return undefined
+  const all = new Map<string, string>()
+  for (const key of wanted) {
+    const stamp = found.stamps.get(key) ?? null
+    if (isStamp(stamp)) all.set(key, stamp)
+  }
+  return { own, all, minted: new Set(absent) }
+}
+
+function mint({ store, stampTtlMs }: Tools, keys: readonly string[]): Promise<(string | null)[] | undefined> {
+  return store.mint(
+    keys.map((key) => ({ key, text: newStamp() })),
+    stampTtlMs,
+  )
+}
+
+/** Joins a query that runs under the very same stamps, or runs it and lets others join. */
+async function fly(tools: Tools, lookup: ResultLookup, taken: Taken, load: LoadRows): Promise<ResultRows> {
+  const name = `${lookup.entryKey}\n${[...taken.all.values()].join('')}${lookup.head}`
+  const flight = tools.flights.join(name)
+  if (flight) {
+    tools.voice.joined(lookup.label)
+    const text = await flight
+    // Decoded anew: nothing mutable is shared.
+    const rows = text === undefined ? undefined : (decodeRow(text) as ResultRows | undefined)
+    return rows ?? (await load()).rows
+  }
+  const loading = load()
+  const encoded = loading.then(({ rows, keep }) => (keep ? encodeRow(rows) : undefined))
+  return tools.flights.lead(name, encoded, async () => {
+    const { rows, keep } = await loading
+    if (keep) store(tools, lookup, taken, rows, await encoded)
+    return rows
+  })
+}
+
+/** Keeps an answer under the stamps taken before its query. Nobody waits for the store. */
+function store(tools: Tools, lookup: ResultLookup, taken: Taken, rows: ResultRows, text: string | undefined): void {
+  const learned = lookup.learn?.(rows) ?? []
+  const refusal = refuse(tools, lookup, rows, text)
+  if (refusal) {
+    tools.voice.fillRefused(lookup.label, refusal)
+    return
+  }
+  const ttlMs = spread(lookup.ttlMs, lookup.jitter, tools.random())
+  const stampTtlMs = Math.max(tools.stampTtlMs, 2 * ttlMs)
+  if (learned.length > 0) tools.hints.set(lookup.entryKey, learned)
+  const unexpected = learned.some((key) => !taken.all.has(key))
+  if (unexpected) {
+    tools.store.write(lookup.entryKey, formatHint(lookup.head, learned), ttlMs, [], stampTtlMs)
+    tools.voice.fillRefused(lookup.label, 'partners-unknown')
+    return
+  }
+  const stamps = learned.map((key) => ({ key, stamp: taken.all.get(key) as string }))
+  const entry = formatResult(lookup.head, taken.own, stamps, text as string)
+  const alive = tools.keepAlive.of(lookup, learned, taken.minted, stampTtlMs)
+  tools.store.write(lookup.entryKey, entry, ttlMs, alive, stampTtlMs)
+  tools.voice.fill(lookup.label, lookup.kind)
+}
+
+function refuse({ closed }: Tools, { maxRows, maxBytes }: ResultLookup, rows: ResultRows, text: string | undefined) {
+  if (text === undefined) return 'not-encodable'
+  if (rows.length > maxRows) return 'too-many-rows'
+  if (text.length > maxBytes) return 'too-large'
+  return closed() ? 'gate-closed' : undefined
+}

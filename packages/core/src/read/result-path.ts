@@ -1,0 +1,475 @@
+import { entryHead } from '../model/entry.ts'
+import type { Facet, FacetMap } from '../model/facets.ts'
+import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from '../model/facts.ts'
+import { byBytes, digest, fullDigest, type Scheme, stampKey, type TableKeys } from '../model/keys.ts'
+import { paramsText } from '../model/params-text.ts'
+import type { BoundCover, BoundDependency, QueryCover } from '../model/query-cover.ts'
+import type { QueryShape, Term } from '../model/query-shape.ts'
+import type { BypassReason } from '../model/reasons.ts'
+import type { TableSettings } from '../model/record.ts'
+import type { LoadRows, PartnerReader, ResultAnswer, ResultLookup, ResultQuestion } from '../model/result.ts'
+import type { AskedWith, Learn, MergedSettings, RefPlan, ResultPlan, ToldCover } from '../model/result-plan.ts'
+import { tokenOf } from '../model/tokens.ts'
+import type { SelectReading } from '../model/verdict.ts'
+import type { ResultPort } from '../ports/paths.ts'
+import type { ResultReader } from './read-results.ts'
+import { environmentText, type PayloadIdentity } from './record-source.ts'
+import { scopeText } from './scope-text.ts'
+
+export interface ResultPathWith {
+  facts(): CatalogFacts | undefined
+  identity(): PayloadIdentity | undefined
+  /** Settings of a cached relation; undefined: it is not cached. */
+  settings(relation: RelationFacts): TableSettings | undefined
+  schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[]
+  facets(relation: RelationFacts, facts: CatalogFacts): FacetMap
+  keys(relation: RelationFacts, facts: CatalogFacts): TableKeys
+  /** True while the outcome of a write to the table is not known, or the table may not be read from the cache yet. */
+  blocks(table: RelationId): BypassReason | undefined
+  /** What the text of a query reads and calls. */
+  reading(text: string, facts: CatalogFacts): SelectReading
+  cover(
+    shape: QueryShape,
+    given: {
+      facts: CatalogFacts
+      relationOf(ref: number): RelationFacts
+      schemesOf(relation: RelationFacts): readonly Scheme[]
+    },
+  ): QueryCover
+  bind(
+    cover: QueryCover,
+    given: {
+      params: readonly unknown[]
+      facets(ref: number, table: RelationId): readonly Facet[]
+      keys(table: RelationId): TableKeys
+      max: number
+    },
+  ): BoundCover
+  /** A dependency and a table for people. */
+  label(dependency: BoundDependency): string
+  tableLabel(table: RelationId): string
+  tagKey(tag: string, facts: CatalogFacts): string
+  /** Changes whenever plans must be made anew although the facts are the same. */
+  revision(): string
+  readonly reader: ResultReader
+}
+
+/** Most stamps of one entry beside its epochs (DESIGN 4); more, and a table falls in for its classes. */
+const MAX_STAMPS = 16
+const MAX_STAMPS_WITH_ROWS = 64
+
+/** Longer parameters stand in an entry as their hash. */
+const LONGEST_PARAMS = 256
+
+/** Structures that are remembered; a program that makes them at random may not fill the memory. */
+const MOST_PLANS = 5_000
+
+/** Whole results: plans by structure, and what one execution asks of the store. */
+export class ResultPath implements ResultPort {
+  readonly #with: ResultPathWith
+  #plans = new Map<string, ResultPlan | BypassReason>()
+  #plannedFor: { facts: CatalogFacts; identity: PayloadIdentity; revision: string } | undefined
+
+  constructor(tools: ResultPathWith) {
+    this.#with = tools
+  }
+
+  plan(question: ResultQuestion): ResultPlan | BypassReason {
+    const facts = this.#with.facts()
+    const identity = this.#with.identity()
+    if (!facts || !identity) return 'starting'
+    this.#startAnew(facts, identity)
+    const name = question.named.length === 0 ? question.structure : nameOf(question)
+    const known = this.#plans.get(name)
+    if (known !== undefined) return known
+    const plan = new Planner(this.#with, facts, identity, question, name).plan()
+    if (this.#plans.size >= MOST_PLANS) this.#plans.clear()
+    this.#plans.set(name, plan)
+    return plan
+  }
+
+  #startAnew(facts: CatalogFacts, identity: PayloadIdentity): void {
+    const revision = this.#with.revision()
+    const before = this.#plannedFor
+    if (before?.facts === facts && before.identity === identity && before.revision === revision) return
+    this.#plannedFor = { facts, identity, revision }
+    this.#plans = new Map()
+  }
+
+  /** What one execution asks of the store, or why it may not. */
+  lookup(plan: ResultPlan, { params, ttlMs, tags }: AskedWith): ResultLookup | BypassReason {
+    for (const table of plan.tables) {
+      const reason = this.#with.blocks(table)
+      if (reason) return reason
+    }
+    const scope = scopeOf(plan.settings.scopes)
+    if (scope === undefined) return 'no-scope'
+    const sent = paramsText(params)
+    if (sent === undefined) return 'not-encodable'
+    const bound = this.#bind(plan, params)
+    const tagKeys = tags.map((tag) => this.#with.tagKey(tag, this.#with.facts() as CatalogFacts))
+    const tail = `${scope}${tags.map((tag) => `g${tag.length}:${tag}`).join('')}p${sent}`
+    const short = tail.length <= LONGEST_PARAMS ? tail : `#${fullDigest(tail)}`
+    const stamps = [...new Set([...bound.dependencies.map(({ key }) => key), ...plan.whole, ...tagKeys])].sort(byBytes)
+    return {
+      label: plan.label,
+      kind: plan.kind,
+      entryKey: plan.prefix + digest(tail),
+      head: entryHead(plan.id + short),
+      stamps: [...stamps, ...plan.epochs],
+      epochs: plan.epochs.length,
+      learn: plan.learns.length > 0 ? (rows) => learnedFrom(plan, rows, mostStamps(plan) - stamps.length) : undefined,
+      ttlMs: ttlMs ?? plan.settings.ttlMs,
+      jitter: plan.settings.jitter,
+      maxRows: plan.settings.maxRows,
+      maxBytes: plan.settings.maxBytes,
+    }
+  }
+
+  tell(plan: ResultPlan, params: readonly unknown[]): ToldCover {
+    const { dependencies, widened } = this.#bind(plan, params)
+    const tables = plan.restsOn.map((label) => `${label} (table)`)
+    const rows = plan.learns.map(({ label }) => label)
+    return {
+      dependsOn: [...new Set([...dependencies.map((one) => this.#with.label(one)), ...tables, ...rows])],
+      widened: [
+        ...widened.map(({ table, reason }) => ({ table: this.#with.tableLabel(table), reason })),
+        ...plan.restsOn.map((table) => ({ table, reason: 'opaque' as const })),
+      ],
+    }
+  }
+
+  #bind(plan: ResultPlan, params: readonly unknown[]): BoundCover {
+    return this.#with.bind(plan.cover, {
+      params,
+      facets: (ref) => (plan.refs[ref] as RefPlan).facets,
+      keys: (table) => plan.keysByTable.get(table) as TableKeys,
+      max: mostStamps(plan),
+    })
+  }
+
+  read(lookup: ResultLookup, load: LoadRows): Promise<ResultAnswer> {
+    return this.#with.reader.read(lookup, load)
+  }
+
+  peek(lookup: ResultLookup): Promise<'hit' | 'miss' | 'unknown'> {
+    return this.#with.reader.peek(lookup)
+  }
+}
+
+const nameOf = ({ structure, named }: ResultQuestion): string =>
+  `${structure}\n${named.map(({ schema = '', name }) => `${schema.length}:${schema}${name.length}:${name}`).join('')}`
+
+const mostStamps = ({ settings }: ResultPlan): number => (settings.rows ? MAX_STAMPS_WITH_ROWS : MAX_STAMPS)
+
+function scopeOf(scopes: readonly (() => unknown)[]): string | undefined {
+  let text = ''
+  for (const scope of scopes) {
+    const one = scopeText(scope)
+    if (one === undefined) return undefined
+    text += one
+  }
+  return text
+}
+
+function learnedFrom(plan: ResultPlan, rows: readonly (readonly unknown[])[], room: number): string[] {
+  const keys = new Set<string>()
+  for (const learn of plan.learns) {
+    const own = rowStamps(learn, rows, room - keys.size)
+    for (const key of own ?? learn.table) keys.add(key)
+  }
+  return [...keys].sort(byBytes)
+}
+
+/** Undefined where a value has no token, or they are too many: then the table stands in for its rows. */
+function rowStamps(
+  { scheme, values }: Learn,
+  rows: readonly (readonly unknown[])[],
+  room: number,
+): Set<string> | undefined {
+  const keys = new Set<string>()
+  for (const row of rows)
+    for (const key of values(row)) {
+      // Nothing equals NULL: there is no partner, and none can come.
+      if (key.includes(null)) continue
+      const tokens = key.map((value, at) => tokenOf(scheme.tokens[at] ?? 'none', value))
+      if (tokens.some((token) => token === undefined)) return undefined
+      keys.add(stampKey(scheme, tokens as string[]))
+      if (keys.size > room) return undefined
+    }
+  return keys
+}
+
+/** Makes the plan of one structure. */
+class Planner {
+  readonly #with: ResultPathWith
+  readonly #facts: CatalogFacts
+  readonly #identity: PayloadIdentity
+  readonly #question: ResultQuestion
+  readonly #name: string
+  readonly #settings = new Map<RelationId, TableSettings>()
+  readonly #whole = new Set<string>()
+  readonly #restsOn = new Set<string>()
+  #rows = false
+
+  constructor(
+    tools: ResultPathWith,
+    facts: CatalogFacts,
+    identity: PayloadIdentity,
+    question: ResultQuestion,
+    name: string,
+  ) {
+    this.#with = tools
+    this.#facts = facts
+    this.#identity = identity
+    this.#question = question
+    this.#name = name
+  }
+
+  plan(): ResultPlan | BypassReason {
+    const shape = this.#question.shape()
+    const relations = shape.refs.map(({ table }) => findRelation(this.#facts, table.schema, table.name))
+    if (relations.some((relation) => relation === undefined)) return 'untracked-table'
+    const known = relations as RelationFacts[]
+    const refusal = this.#readText(known) ?? this.#admit(shape, known)
+    return refusal ?? this.#finish(shape, known)
+  }
+
+  /** A second look, by the text: what it calls, and each relation that it reads and the shape does not show. */
+  #readText(relations: readonly RelationFacts[]): BypassReason | undefined {
+    const { problem, volatile, session, relations: read } = this.#with.reading(this.#question.text(), this.#facts)
+    const { named } = this.#question
+    if (volatile || session) return 'volatile-function'
+    if (problem !== undefined && named.length === 0) return 'raw-sql'
+    const shown = new Map<RelationId, number>()
+    for (const { id } of relations) shown.set(id, (shown.get(id) ?? 0) + 1)
+    for (const [id, times] of read) {
+      if (times > (shown.get(id) ?? 0)) this.#reads(this.#facts.relations.get(id) as RelationFacts)
+    }
+    for (const table of named) {
+      const relation = findRelation(this.#facts, table.schema, table.name)
+      if (!relation) return 'untracked-table'
+      this.#reads(relation)
+    }
+    return undefined
+  }
+
+  readonly #readWhole: RelationFacts[] = []
+
+  /** The query rests on the relation as a whole; on what is below it, where it is a view. */
+  #reads(relation: RelationFacts): void {
+    this.#readWhole.push(relation)
+  }
+
+  #below(relation: RelationFacts): RelationFacts[] {
+    if (relation.kind !== 'view') return [relation]
+    const found = relation.reads.map((id) => this.#facts.relations.get(id) as RelationFacts)
+    return found.filter(({ kind }) => kind !== 'view')
+  }
+
+  /** Whether answers from these relations may be kept at all. */
+  #admit(shape: QueryShape, relations: readonly RelationFacts[]): BypassReason | undefined {
+    for (const relation of relations) if (relation.kind === 'view') this.#reads(relation)
+    for (const relation of [...relations, ...this.#readWhole]) {
+      if (relation.kind === 'foreign table') return 'foreign-table'
+      if (relation.unsteadyView || relation.volatileView) return 'volatile-function'
+      for (const base of this.#below(relation)) {
+        const refusal = this.#admitTable(base)
+        if (refusal) return refusal
+      }
+      // The policies of what is below a view decide for it, too.
+      if (relation.rowSecurity && !this.#below(relation).every((base) => this.#settings.get(base.id)?.scope))
+        return 'row-security'
+    }
+    return this.#sensitive(shape, relations)
+  }
+
+  #admitTable(relation: RelationFacts): BypassReason | undefined {
+    if (relation.kind === 'foreign table') return 'foreign-table'
+    const settings = this.#with.settings(relation)
+    if (!settings) return 'untracked-table'
+    if (relation.rowSecurity && !settings.scope) return 'row-security'
+    this.#settings.set(relation.id, settings)
+    return undefined
+  }
+
+  #sensitive(shape: QueryShape, relations: readonly RelationFacts[]): BypassReason | undefined {
+    const hidden = (relation: RelationFacts): ReadonlySet<string> =>
+      this.#settings.get(relation.id)?.sensitive ?? new Set()
+    for (const relation of this.#readWhole.flatMap((each) => this.#below(each)))
+      if (hidden(relation).size > 0) return 'sensitive-column'
+    const shows = shape.refs.some(({ reached }, ref) => {
+      const secret = hidden(relations[ref] as RelationFacts)
+      return secret.size > 0 && (reached === 'all' || [...reached].some((column) => secret.has(column)))
+    })
+    return shows ? 'sensitive-column' : undefined
+  }
+
+  #finish(shape: QueryShape, relations: readonly RelationFacts[]): ResultPlan {
+    const facts = this.#facts
+    const bases = [...new Set([...relations, ...this.#readWhole].flatMap((relation) => this.#below(relation)))]
+    const keysByTable = new Map(bases.map((relation) => [relation.id, this.#with.keys(relation, facts)]))
+    const refs = shape.refs.map(({ reached }, ref): RefPlan => {
+      const relation = relations[ref] as RelationFacts
+      return { relation, facets: this.#with.facets(relation, this.#facts).recordedBy(reached) }
+    })
+    const settings = this.#merge()
+    this.#rows = settings.rows
+    const { cover, learns, adds } = this.#learn(shape, relations, this.#coverOf(shape, relations))
+    for (const relation of this.#readWhole.flatMap((each) => this.#below(each))) this.#restOnTable(relation)
+    const first = bases[0]
+    const id = this.#id(bases)
+    return {
+      id,
+      label: first ? `${first.schema}.${first.name}` : '',
+      kind: shape.kind,
+      cover,
+      refs,
+      whole: [...this.#whole],
+      restsOn: [...this.#restsOn],
+      tables: bases.map((relation) => relation.id),
+      keysByTable,
+      epochs: [...keysByTable.values()].map(({ epoch }) => epoch).sort(byBytes),
+      learns,
+      adds,
+      prefix: first ? (keysByTable.get(first.id) as TableKeys).entryPrefix(digest(id)) : '',
+      settings,
+    }
+  }
+
+  #coverOf(shape: QueryShape, relations: readonly RelationFacts[]): QueryCover {
+    const facts = this.#facts
+    const cover = this.#with.cover(shape, {
+      facts,
+      relationOf: (ref) => relations[ref] as RelationFacts,
+      schemesOf: (relation) => this.#with.schemes(relation, facts),
+    })
+    const isView = ({ ref }: { ref: number }): boolean => relations[ref]?.kind === 'view'
+    return {
+      covers: cover.covers.filter((one) => !isView(one)),
+      learned: cover.learned.filter((one) => !isView(one)),
+    }
+  }
+
+  /** Where the keys of partners, and with `rows` those of the rows themselves, stand in an answer. */
+  #learn(shape: QueryShape, relations: readonly RelationFacts[], cover: QueryCover) {
+    const learns: Learn[] = []
+    const adds: Term[] = []
+    const at = (term: Term): number => {
+      const position = shape.selected.findIndex((one) => one?.ref === term.ref && one.column === term.column)
+      if (position >= 0) return position
+      let added = adds.findIndex((one) => one.ref === term.ref && one.column === term.column)
+      if (added < 0) added = adds.push(term) - 1
+      return shape.selected.length + added
+    }
+    const byTerms = (ref: number, scheme: Scheme, from: readonly Term[]): void => {
+      const positions = from.map(at)
+      const relation = relations[ref] as RelationFacts
+      learns.push({
+        scheme,
+        ...this.#standIn(relation, scheme),
+        values: (row) => [positions.map((position) => row[position])],
+      })
+    }
+    for (const { ref, scheme, from } of cover.learned) byTerms(ref, scheme, from)
+    const readable = this.#readable(relations, cover)
+    for (const { reader, scheme } of readable) {
+      const relation = relations[reader.ref] as RelationFacts
+      const order = scheme.columns.map((column) => reader.columns.indexOf(column))
+      learns.push({ scheme, ...this.#standIn(relation, scheme), values: (row) => inOrder(reader.read(row), order) })
+    }
+    const read = new Set(readable.map(({ reader }) => reader.ref))
+    const covers = cover.covers.filter(({ ref }) => !read.has(ref))
+    if (this.#rows) this.#learnOwnRows(shape, relations, { covers, learned: cover.learned }, byTerms)
+    return { cover: { covers, learned: cover.learned }, learns, adds }
+  }
+
+  /** Partners of a relational query whose keys its answers show, and which nothing narrower covers. */
+  #readable(relations: readonly RelationFacts[], cover: QueryCover): { reader: PartnerReader; scheme: Scheme }[] {
+    const readers = this.#question.partners?.() ?? []
+    return readers.flatMap((reader) => {
+      const relation = relations[reader.ref] as RelationFacts
+      const scheme = this.#primary(relation)
+      const own = cover.covers.find(({ ref }) => ref === reader.ref)
+      const whole = own === undefined || own.widened !== undefined
+      const matched =
+        scheme?.columns.length === reader.columns.length &&
+        scheme.columns.every((column) => reader.columns.includes(column))
+      return scheme && whole && matched && !relation.rowSecurity ? [{ reader, scheme }] : []
+    })
+  }
+
+  #primary(relation: RelationFacts): Scheme | undefined {
+    return this.#with.schemes(relation, this.#facts).find(({ kind }) => kind === 'primary')
+  }
+
+  /**
+   * With `rows`, each row of an answer that a class covers also counts by its own key: another writer's move of it that
+   * is committed and not yet resolved is then seen (V1). Where the keys cannot be had, the table stands in for them.
+   */
+  #learnOwnRows(
+    shape: QueryShape,
+    relations: readonly RelationFacts[],
+    { covers, learned }: QueryCover,
+    byTerms: (ref: number, scheme: Scheme, from: readonly Term[]) => void,
+  ): void {
+    const partners = new Set(learned.map(({ ref }) => ref))
+    const inRoot = new Set(shape.root.sources.flatMap((source) => ('ref' in source ? [source.ref] : [])))
+    for (const { ref, branches } of covers) {
+      const relation = relations[ref] as RelationFacts
+      if (!this.#settings.get(relation.id)?.rows || partners.has(ref)) continue
+      const byKey = branches.every(([best]) => best?.scheme.kind === 'primary')
+      if (byKey && branches.length > 0) continue
+      const scheme = this.#primary(relation)
+      if (!scheme || !shape.learnable || !inRoot.has(ref)) this.#restOnTable(relation)
+      else
+        byTerms(
+          ref,
+          scheme,
+          scheme.columns.map((column) => ({ ref, column })),
+        )
+    }
+  }
+
+  #standIn(relation: RelationFacts, { columns }: Scheme): Pick<Learn, 'table' | 'label'> {
+    const key = columns.map((column) => `${column}=…`).join(', ')
+    return { table: this.#tableStamps(relation), label: `${this.#with.tableLabel(relation.id)}[${key}] of each row` }
+  }
+
+  #tableStamps(relation: RelationFacts): string[] {
+    const keys = this.#with.keys(relation, this.#facts)
+    return this.#with.facets(relation, this.#facts).all.map((facet) => keys.table(facet))
+  }
+
+  #restOnTable(relation: RelationFacts): void {
+    this.#restsOn.add(this.#with.tableLabel(relation.id))
+    for (const key of this.#tableStamps(relation)) this.#whole.add(key)
+  }
+
+  #merge(): MergedSettings {
+    const all = [...this.#settings.values()]
+    const least = (value: (settings: TableSettings) => number): number => Math.min(...all.map(value))
+    const scopes = new Set(all.flatMap(({ scope }) => (scope ? [scope] : [])))
+    return {
+      ttlMs: least(({ ttlMs }) => ttlMs),
+      jitter: least(({ jitter }) => jitter),
+      maxRows: least(({ maxRows }) => maxRows),
+      maxBytes: least(({ maxBytes }) => maxBytes),
+      rows: all.some(({ rows }) => rows),
+      scopes: [...scopes],
+    }
+  }
+
+  /** Everything that shapes an answer and is not a parameter. */
+  #id(bases: readonly RelationFacts[]): string {
+    const columns = bases.flatMap(({ id, columns: own }) => [
+      id,
+      ...[...own.values()].map(({ name, sqlType }) => `${name.length}:${name}${sqlType}`),
+    ])
+    return fullDigest(`${environmentText(this.#facts, this.#identity)}\n${columns.join('\n')}\n${this.#name}`)
+  }
+}
+
+function* inOrder(values: Iterable<readonly unknown[]>, order: readonly number[]): Iterable<readonly unknown[]> {
+  for (const value of values) yield order.map((position) => value[position])
+}

@@ -1,0 +1,209 @@
+import { describe, expect, test } from 'vitest'
+import { gate } from '../../../../test/harness/gates.ts'
+import { entryHead } from '../../src/model/entry.ts'
+import type { ResultLookup, ResultRows } from '../../src/model/result.ts'
+import { systemClock } from '../../src/ports/clock.ts'
+import type { AsideEvent } from '../../src/ports/events.ts'
+import { createResultReader } from '../../src/read/read-results.ts'
+import { guardStore } from '../../src/stores/guard-store.ts'
+import { memoryStore } from '../../src/stores/memory-store.ts'
+import { CountingVoice } from '../../src/watch/create-voice.ts'
+
+const shared = memoryStore()
+let names = 0
+
+/** A lookup of its own, whose learned keys are the first value of each row. */
+function lookup(parts: Partial<ResultLookup> = {}): ResultLookup {
+  const name = `r${names++}`
+  return {
+    label: 'public.posts',
+    kind: 'list',
+    entryKey: `E${name}`,
+    head: entryHead(name),
+    stamps: [`V${name}`, `A${name}`],
+    epochs: 1,
+    learn: undefined,
+    ttlMs: 60_000,
+    jitter: 0,
+    maxRows: 3,
+    maxBytes: 1000,
+    ...parts,
+  }
+}
+
+const learning = (): Pick<ResultLookup, 'learn'> => ({ learn: (rows) => rows.map(([id]) => `R${names}:${id}`) })
+
+function open() {
+  const events: AsideEvent[] = []
+  const voice = new CountingVoice()
+  voice.listen((event) => events.push(event))
+  const store = guardStore(shared, { clock: systemClock, emit: (event) => events.push(event) })
+  const closed = { now: false }
+  const reader = createResultReader({
+    store,
+    clock: systemClock,
+    voice,
+    stampTtlMs: 120_000,
+    closed: () => closed.now,
+    random: () => 0.5,
+  })
+  const loads = { count: 0 }
+  const ask = async (of: ResultLookup, rows: ResultRows, keep = true) => {
+    const answer = await reader.read(of, async () => {
+      loads.count++
+      return { rows, keep }
+    })
+    return 'rows' in answer ? answer.rows : answer
+  }
+  return { events, reader, ask, loads, closed, remove: (...keys: string[]) => shared.remove(keys) }
+}
+
+describe('reading whole results', () => {
+  test('a second read is answered from the store', async () => {
+    const { ask, loads, events } = open()
+    const of = lookup()
+    expect(await ask(of, [[1, 'a']])).toEqual([[1, 'a']])
+    expect(await ask(of, [['never']])).toEqual([[1, 'a']])
+    expect(loads.count).toBe(1)
+    expect(events.map(({ type }) => type)).toEqual(['miss', 'fill', 'hit'])
+  })
+
+  test.each([0, 1])('removing the stamp at %i ends it', async (at) => {
+    const { ask, remove } = open()
+    const of = lookup()
+    await ask(of, [[1]])
+    await remove(of.stamps[at] as string)
+    expect(await ask(of, [[2]])).toEqual([[2]])
+    expect(await ask(of, [[3]])).toEqual([[2]])
+  })
+
+  test('an empty result is an answer', async () => {
+    const { ask, loads } = open()
+    const of = lookup()
+    await ask(of, [])
+    expect(await ask(of, [[1]])).toEqual([])
+    expect(loads.count).toBe(1)
+  })
+
+  test('partners are remembered first, and their stamps taken before the query that is stored', async () => {
+    const { ask, loads, events, remove } = open()
+    const of = lookup(learning())
+    const key = of.learn?.([[7]])[0] as string
+    await ask(of, [[7]])
+    expect(events.at(-1)).toMatchObject({ type: 'fillRefused', reason: 'partners-unknown' })
+    await ask(of, [[7]])
+    expect(await ask(of, [['never']])).toEqual([[7]])
+    expect(loads.count).toBe(2)
+    await remove(key)
+    expect(await ask(of, [[7, 'new']])).toEqual([[7, 'new']])
+    expect(await ask(of, [['never']])).toEqual([[7, 'new']])
+  })
+
+  test('a partner that comes in stores what was learned, and no rows', async () => {
+    const { ask } = open()
+    const of = lookup(learning())
+    await ask(of, [[7]])
+    await ask(of, [[7]])
+    await shared.remove([of.stamps[0] as string])
+    expect(await ask(of, [[8]])).toEqual([[8]])
+    expect(await ask(of, [[8, 'again']])).toEqual([[8, 'again']])
+    expect(await ask(of, [['never']])).toEqual([[8, 'again']])
+  })
+
+  test('a process that knows no partner asks for their stamps in a second trip', async () => {
+    const of = lookup(learning())
+    const one = open()
+    await one.ask(of, [[7]])
+    await one.ask(of, [[7]])
+    const other = open()
+    expect(await other.ask(of, [['never']])).toEqual([[7]])
+    await other.remove(of.learn?.([[7]])[0] as string)
+    const third = open()
+    expect(await third.ask(of, [[7, 'new']])).toEqual([[7, 'new']])
+    expect(await third.ask(of, [['never']])).toEqual([[7, 'new']])
+  })
+
+  test('A3: a write between the query and the store leaves nothing that anybody is served', async () => {
+    const { reader, ask, remove } = open()
+    const of = lookup()
+    const held = gate()
+    const early = reader.read(of, async () => {
+      const rows = [['old']]
+      await held.pass()
+      return { rows, keep: true }
+    })
+    await held.arrived
+    await remove(of.stamps[0] as string)
+    held.open()
+    expect(await early).toEqual({ rows: [['old']] })
+    expect(await ask(of, [['new']])).toEqual([['new']])
+  })
+
+  test('A8: a reader that comes after a write does not join the query from before it', async () => {
+    const { reader, ask, remove, events } = open()
+    const of = lookup()
+    const held = gate()
+    const early = reader.read(of, async () => {
+      await held.pass()
+      return { rows: [['old']], keep: true }
+    })
+    await held.arrived
+    await remove(of.stamps[1] as string)
+    expect(await ask(of, [['new']])).toEqual([['new']])
+    expect(events.some(({ type }) => type === 'joined')).toBe(false)
+    held.open()
+    expect(await early).toEqual({ rows: [['old']] })
+    // What the early one stored is dead; that it took the place of the newer entry costs a miss.
+    expect(await ask(of, [['newer']])).toEqual([['newer']])
+  })
+
+  test('readers under the same stamps share one query, and nothing that one of them could change', async () => {
+    const { reader, ask, loads } = open()
+    const of = lookup()
+    await ask(of, [[1]])
+    await shared.remove([of.entryKey])
+    const held = gate()
+    const first = reader.read(of, async () => {
+      await held.pass()
+      return { rows: [[{ deep: 1 }]], keep: true }
+    })
+    await held.arrived
+    const second = ask(of, [['never']])
+    const third = ask(of, [['never']])
+    await new Promise((resolve) => setImmediate(resolve))
+    held.open()
+    const [a, b, c] = await Promise.all([first, second, third])
+    expect([b, c]).toEqual([[[{ deep: 1 }]], [[{ deep: 1 }]]])
+    expect(loads.count).toBe(1)
+    expect((b as unknown[][])[0]?.[0]).not.toBe((c as unknown[][])[0]?.[0])
+    expect(a).toEqual({ rows: b })
+  })
+
+  test('more rows or a longer text than allowed are answered and not stored', async () => {
+    const { ask, events } = open()
+    const many = lookup()
+    expect(await ask(many, [[1], [2], [3], [4]])).toHaveLength(4)
+    expect(events.at(-1)).toMatchObject({ type: 'fillRefused', reason: 'too-many-rows' })
+    const long = lookup()
+    await ask(long, [['x'.repeat(1001)]])
+    expect(events.at(-1)).toMatchObject({ type: 'fillRefused', reason: 'too-large' })
+    expect(await ask(long, [[1]])).toEqual([[1]])
+  })
+
+  test('what fell into a transaction, and what is read while invalidations wait, is not stored', async () => {
+    const { ask, closed } = open()
+    const of = lookup()
+    await ask(of, [['own']], false)
+    closed.now = true
+    await ask(of, [['waiting']])
+    closed.now = false
+    expect(await ask(of, [['new']])).toEqual([['new']])
+  })
+
+  test('a query that fails fails for its readers, and leaves nothing', async () => {
+    const { reader, ask } = open()
+    const of = lookup()
+    await expect(reader.read(of, () => Promise.reject(new Error('no such table')))).rejects.toThrow('no such table')
+    expect(await ask(of, [[1]])).toEqual([[1]])
+  })
+})
