@@ -77,9 +77,14 @@ export interface Aside<Db> {
   with(options: CallOptions): Db & { readonly $aside: Aside<Db> }
   /** What the extension would do with a query, and why; prints as text. */
   explain(query: { getSQL(): unknown }): Promise<Explanation>
-  /** Tells that rows were written by other means: the whole table, or exactly the given row. In a transaction: at commit. */
+  /**
+   * Tells that rows were written by other means: the whole table, or exactly the given row, as it was and as it is. It is
+   * exact where the rows name every column of every key and list of the table. In a transaction: at commit.
+   */
   wrote<T extends Table>(table: T, rows?: { old?: Columns<T>; new?: Columns<T> }): Promise<void>
-  /** Drops what is cached of one key, or of a whole table. */
+  /**
+   * Drops what is cached of one key, of the rows that share the values of a list (`{ authorId: 1 }`), or of a whole table.
+   */
   invalidate<T extends Table>(table: T, key?: Columns<T> | string | number | bigint): Promise<void>
   /** Drops every answer that was asked for under one of these tags. In a transaction: at commit. */
   invalidateTag(...tags: string[]): Promise<void>

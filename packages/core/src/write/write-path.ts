@@ -386,16 +386,27 @@ export class WriteThrough implements WritePath {
   }
 
   #keysOfKey(facts: CatalogFacts, relation: RelationFacts, row: Readonly<Record<string, unknown>>): string[] {
-    const schemes = this.#with
-      .schemes(relation, facts)
-      .filter(({ columns }) => columns.every((column) => column in row))
-    if (schemes.length === 0) {
-      const known = this.#with.schemes(relation, facts).map(({ columns }) => `(${columns.join(', ')})`)
+    const all = this.#with.schemes(relation, facts)
+    const within = all.filter(({ columns }) => columns.every((column) => column in row))
+    const exact = within.filter(({ columns }) => columns.length === Object.keys(row).length)
+    if (within.length === 0) {
+      const known = all.map(({ columns }) => `(${columns.join(', ')})`)
       throw new AsideError(
         'ASIDE_BAD_KEY',
         `${relation.name} has no key or list of these columns. It has: ${known.join(' ')}.`,
       )
     }
+    // Columns of one scheme name it; a whole row, or more than one key of it, names all that are in it.
+    return this.#stampsIn(relation, facts, exact.length > 0 ? exact : within, row)
+  }
+
+  /** Every facet of the classes that a row is in. */
+  #stampsIn(
+    relation: RelationFacts,
+    facts: CatalogFacts,
+    schemes: readonly Scheme[],
+    row: Readonly<Record<string, unknown>>,
+  ): string[] {
     const read = rowReader(row)
     const { all } = this.#with.facets(relation, facts)
     return schemes.flatMap((scheme) => {
