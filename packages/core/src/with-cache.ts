@@ -11,6 +11,7 @@ import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
 import { wrapDatabase } from './drizzle/wrap-database.ts'
 import { AsideError } from './errors.ts'
 import { bindCover, labelOf, tableLabel } from './map/bind-cover.ts'
+import { cascadeSteps } from './map/cascades.ts'
 import { beyondCache, classifySql, mayCommitWithin, selectCache, verdictCache } from './map/classify-sql.ts'
 import { coverQuery } from './map/cover-query.ts'
 import { matchKey } from './map/match-key.ts'
@@ -499,6 +500,13 @@ class Engine {
       expireFacts: () => this.#catalog.expire('error'),
       rereadFacts: () => this.#rereadFacts(),
       reach: (facts, table, op, changed) => this.#reach(facts)(table, op, changed),
+      cascades: (facts, parent, op, changed) =>
+        cascadeSteps(parent, op, changed, {
+          facts,
+          affects: (id) => this.#affects(facts, id),
+          reach: this.#reach(facts),
+          cached: (relation) => this.#isCached(relation),
+        }),
       classify: (text, facts) => (facts ? this.#verdicts(text, facts) : classifySql(text, facts)),
       writesBeyond: this.#beyond,
       mayCommitWithin,

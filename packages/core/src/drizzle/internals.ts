@@ -505,3 +505,16 @@ export function retellError(error: unknown, query: Query): unknown {
   if (!isQueryError(error)) return error
   return new (error.constructor as QueryErrorClass)(query.sql, query.params, error.cause as Error)
 }
+
+/** A driver's error as Drizzle wraps it for a statement; known by running its own wrapper, for 0.44.0 hides the class. */
+export async function queryErrorOf(
+  prepared: unknown,
+  text: string,
+  params: unknown[],
+  error: unknown,
+): Promise<unknown> {
+  if (isQueryError(error)) return retellError(error, { sql: text, params })
+  type Wraps = { queryWithCache?(text: string, params: unknown[], run: () => Promise<never>): Promise<never> }
+  const wrapped = (prepared as Wraps).queryWithCache?.(text, params, () => Promise.reject(error))
+  return (await wrapped?.catch((told: unknown) => told)) ?? error
+}

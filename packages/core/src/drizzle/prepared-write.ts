@@ -1,6 +1,7 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
+import { isUnderstood, unknownValue, valuesIn } from '../model/condition.ts'
 import { digest } from '../model/keys.ts'
-import type { RowImages, TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
+import type { CascadedRows, RowImages, TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
 import type { Scope, WriteIntent } from '../ports/paths.ts'
 import {
   aliasOf,
@@ -12,7 +13,9 @@ import {
   onUpdateOf,
   type PreparedQuery,
   type Query,
+  queryErrorOf,
   retellError,
+  type Session,
   SQL,
   Table,
   textOf,
@@ -20,6 +23,7 @@ import {
 import type { Origin } from './lazy-sql.ts'
 import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
+import { type CascadeOutcome, CommitFailure, mayOpenTransaction, runInPlace, runInTransaction } from './run-cascade.ts'
 import { currentScope, destinations, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 import {
@@ -92,13 +96,8 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const form = plan?.form === 'none' ? undefined : plan
     const known = this.#compiled.get(form?.name ?? '')
     if (known) return known
-    const { context, name, metadata } = this.#call
     const { query, visible } = form ? compileForm(this.#forms, form) : this.#compilePlain()
-    const ownName = form && name !== undefined ? nameOf(name, form) : name
-    const prepared =
-      form && this.#forms.fields
-        ? context.session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
-        : context.session.prepareQuery(query, this.#call.fields, ownName, !this.#call.native, undefined, metadata)
+    const prepared = this.#prepare(this.#call.context.session, query, form)
     const compiled = { plan: form, query, visible, prepared }
     this.#compiled.set(form?.name ?? '', compiled)
     return compiled
@@ -107,6 +106,14 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   #compilePlain(): CompiledForm {
     const query = this.#call.context.dialect.sqlToQuery(userStatement(this.#forms))
     return { query, visible: query.sql }
+  }
+
+  #prepare(session: Session, query: Query, form: WritePlan | undefined): PreparedQuery {
+    const { name, metadata, fields, native } = this.#call
+    const ownName = form && name !== undefined ? nameOf(name, form) : name
+    return form && this.#forms.fields
+      ? session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
+      : session.prepareQuery(query, fields, ownName, !native, undefined, metadata)
   }
 
   override async execute(placeholders?: Record<string, unknown>, token: unknown = this.#token): Promise<unknown> {
@@ -123,7 +130,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
       // A privilege that the hidden columns need and the statement does not: once as written.
       return await this.#run(
         this.#compile(undefined),
-        intent && { ...intent, plan: noImages(intent.plan) },
+        intent && { ...intent, plan: noImages(intent.plan), cascade: [] },
         placeholders,
         token,
         scope,
@@ -138,25 +145,67 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     token: unknown,
     scope: Scope | undefined,
   ): Promise<unknown> {
-    const { prepared, plan } = compiled
-    prepared.joinsNotNullableMap = this.joinsNotNullableMap
+    const { plan } = compiled
     const { write } = this.#call.context
     const facts = intent ? undefined : write.facts()
-    let raw: unknown
+    let outcome: CascadeOutcome
     try {
-      raw = await prepared.execute(placeholders, token)
-    } catch (error) {
+      outcome = await this.#send(compiled, intent, placeholders, token, scope)
+    } catch (failure) {
+      const atCommit = failure instanceof CommitFailure
+      const error = atCommit ? failure.cause : failure
       write.noteError(error)
-      for (const to of destinations(this.#call.context, scope)) await write.failed(intent, error, to)
-      throw plan ? retellError(error, this.getQuery()) : error
+      for (const to of destinations(this.#call.context, scope)) await write.failed(intent, error, to, atCommit)
+      throw atCommit ? await this.#tellFailure(error) : plan || intent?.cascade.length ? this.#retell(error) : error
     }
+    const { raw } = outcome
     const touched = plan ? this.#touchedBy(raw, plan) : this.#counted(raw)
     // While the statement ran, a way to something cached may have come into being.
     const meant = facts && facts !== write.facts() ? this.#intent() : intent
     if (facts && !meant && scope) write.doneHarmlessly(this.#forms.shape, facts, scope)
-    await this.#report(meant && { ...meant, plan: intent?.plan ?? noImages(meant.plan) }, touched, compiled, scope)
+    const told = meant && { ...meant, plan: intent?.plan ?? noImages(meant.plan) }
+    await this.#report(told, touched, compiled, scope, outcome.rows)
     // After the invalidation: a column's own mapping may throw, and the write has happened all the same.
     return plan ? this.#resultOf(raw, plan, touched.count ?? 0) : raw
+  }
+
+  /** Runs the statement, with what follows it by foreign keys read before where that is certain to change nothing else. */
+  async #send(
+    compiled: Compiled,
+    intent: WriteIntent | undefined,
+    placeholders: Record<string, unknown> | undefined,
+    token: unknown,
+    scope: Scope | undefined,
+  ): Promise<CascadeOutcome> {
+    const { context } = this.#call
+    const statement = (session: Session): Promise<unknown> => {
+      const prepared =
+        session === context.session ? compiled.prepared : this.#prepare(session, compiled.query, compiled.plan)
+      prepared.joinsNotNullableMap = this.joinsNotNullableMap
+      return prepared.execute(placeholders, token)
+    }
+    const place = intent && intent.cascade.length > 0 ? this.#placeOf(placeholders, token, scope) : undefined
+    if (!place) return { raw: await statement(context.session), rows: undefined }
+    return place({ context, forms: this.#forms, steps: intent?.cascade ?? [], placeholders, statement })
+  }
+
+  #placeOf(placeholders: Record<string, unknown> | undefined, token: unknown, scope: Scope | undefined) {
+    const { context } = this.#call
+    const { where } = this.#statement
+    if (token !== undefined || !where || valuesIn(where, placeholders).includes(unknownValue)) return undefined
+    // On a pool a transaction that was begun by hand holds some connection, not surely this one.
+    if (scope) return context.scope || context.client.single ? runInPlace : undefined
+    return mayOpenTransaction(context.session, context.client) ? runInTransaction : undefined
+  }
+
+  #retell(error: unknown): unknown {
+    return retellError(error, this.getQuery())
+  }
+
+  /** The COMMIT that failed is the statement's own: a deferred constraint, a lost connection. */
+  async #tellFailure(error: unknown): Promise<unknown> {
+    const { sql, params } = this.getQuery()
+    return queryErrorOf(this, sql, params, error)
   }
 
   /** Tells what was written, all of it: where the user wants to hear of a store that cannot be reached, at the end. */
@@ -165,9 +214,11 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     touched: TouchedRows,
     compiled: Compiled,
     scope: Scope | undefined,
+    cascaded: CascadedRows | undefined,
   ): Promise<void> {
     const { context } = this.#call
-    const rows = intent ? destinations(context, scope).map((to) => () => context.write.done(intent, touched, to)) : []
+    const to = intent ? destinations(context, scope) : []
+    const rows = to.map((each) => () => context.write.done(intent as WriteIntent, touched, each, cascaded))
     await oneAfterAnother([...rows, () => reportBeyond(context, this.#textToJudge(compiled), scope)])
   }
 
@@ -265,15 +316,18 @@ function formsOf({ context, origin, fields, native }: WriteCall): WriteForms {
 }
 
 function statementOf({ origin, native }: WriteCall, { shape, config, fields }: WriteForms): WriteStatement {
+  const where = config.where === undefined ? undefined : readCondition(config.where, shape)
+  const from = config.from !== undefined || (config.joins?.length ?? 0) > 0
   const taken = [shape.alias, ...otherNames(config)].some((name) => name === undefined || /^(old|new)$/i.test(name))
   return {
     op: origin.kind,
-    from: config.from !== undefined || (config.joins?.length ?? 0) > 0,
+    from,
+    repeatable: where !== undefined && isUnderstood(where) && !from && !config.withList?.length,
     returning: fields !== undefined,
     nameable: isPlain(fields) || !taken,
     native,
     names: shape.names,
-    where: config.where === undefined ? undefined : readCondition(config.where, shape),
+    where,
     values: origin.kind === 'insert' && !config.select ? (config.values as unknown[]).length : undefined,
     ...changesOf(origin, shape),
   }

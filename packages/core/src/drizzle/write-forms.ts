@@ -28,7 +28,7 @@ export interface WriteForms {
   readonly fields: readonly Field[] | undefined
 }
 
-const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
+export const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`
 const join = (texts: readonly string[]): string => texts.join(', ')
 
 /** Names for the old and the new row that no table or column of the user's can take. */
@@ -137,7 +137,7 @@ function lockedRows({ config, shape }: WriteForms, plan: WritePlan): SQL {
   return sql`"__old" as (select ${sql.raw(columns)} from ${tableName(config, shape)}${where} for ${sql.raw(plan.lock)} of ${sql.raw(table)})`
 }
 
-function tableName({ table }: WriteConfig, shape: TableShape): SQL {
+export function tableName({ table }: WriteConfig, shape: TableShape): SQL {
   const schema = schemaOf(table)
   const name = originalNameOf(table)
   const qualified = `${schema === undefined ? '' : `${quote(schema)}.`}${quote(name)}`

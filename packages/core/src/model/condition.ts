@@ -13,3 +13,24 @@ export type Value = (placeholders: Readonly<Record<string, unknown>> | undefined
 
 /** A value that renders as more than a parameter (an encoder that answers SQL): nothing may be concluded from it. */
 export const unknownValue: unique symbol = Symbol('unknown value')
+
+/** True when nothing in it is opaque: it says the same whenever it is asked. */
+export function isUnderstood(condition: Condition): boolean {
+  if (condition.kind === 'and' || condition.kind === 'or') return condition.members.every(isUnderstood)
+  return condition.kind !== 'opaque'
+}
+
+/** All values of a condition, as they are sent. */
+export function valuesIn(condition: Condition, placeholders: Readonly<Record<string, unknown>> | undefined): unknown[] {
+  switch (condition.kind) {
+    case 'and':
+    case 'or':
+      return condition.members.flatMap((member) => valuesIn(member, placeholders))
+    case 'compare':
+      return [condition.value(placeholders)]
+    case 'in':
+      return condition.values.map((value) => value(placeholders))
+    default:
+      return []
+  }
+}

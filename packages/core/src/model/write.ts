@@ -1,7 +1,7 @@
 import type { Condition } from './condition.ts'
 import type { Facet } from './facets.ts'
-import type { RelationFacts } from './facts.ts'
-import type { Scheme } from './keys.ts'
+import type { IncomingKey, RelationFacts, RelationId } from './facts.ts'
+import type { Scheme, TableKeys } from './keys.ts'
 import type { EpochReason } from './reasons.ts'
 
 /** What a statement will do to its target table, as far as the builder's state tells. */
@@ -58,6 +58,8 @@ export interface WriteStatement extends Omit<WriteQuestion, 'relation' | 'atMost
   /** Rows in VALUES; undefined for everything else. */
   readonly values: number | undefined
   readonly where: Condition | undefined
+  /** Nothing but the condition decides which rows are touched, and it is understood whole: it may be asked twice. */
+  readonly repeatable: boolean
   /** Database names of the table object's columns, by the positions that `where` uses. */
   readonly names: readonly string[]
 }
@@ -78,4 +80,40 @@ export interface TouchedRows {
   readonly count: number | undefined
   /** True when one of the rows has an image that could not be had. */
   readonly unknownRows: boolean
+}
+
+/** One way by which rows of a table follow a parent: a foreign key whose action fires. */
+export interface CascadeStep {
+  readonly child: RelationFacts
+  readonly parent: RelationFacts
+  readonly key: IncomingKey
+  /** What becomes of the child's rows. */
+  readonly op: 'update' | 'delete'
+  /** Position of the step whose rows are the parents; undefined: those of the statement itself. */
+  readonly holder: number | undefined
+  /** The rows can be read before they change. */
+  readonly exact: boolean
+  /** The child and all tables that its rows lead to. */
+  readonly all: readonly RelationId[]
+  /** Tables that the rows of this step lead to and that no step looks at. */
+  readonly beyond: readonly RelationId[]
+}
+
+/** A step, and how the images of its rows are taken. */
+export interface CascadeImages extends CascadeStep {
+  /** Database names of the columns of an image, in order: the primary key's first. Empty where the child is not cached. */
+  readonly columns: readonly string[]
+  readonly schemes: readonly Scheme[]
+  readonly table: TableKeys | undefined
+  /** Most rows that are read, and one more. */
+  readonly limit: number
+  readonly lock: 'no key update' | 'update'
+}
+
+/** The rows that followed, step by step. */
+export interface CascadedRows {
+  /** Rows of the statement's own table that were locked before it ran. */
+  readonly parents: number
+  /** Images by step; `'unknown'`: there may be rows, or more than the limit; `'none'`: there was nothing to follow. */
+  readonly steps: readonly (readonly RowImages[] | 'unknown' | 'none')[]
 }

@@ -5,7 +5,7 @@ import type { BypassReason, EpochReason, ReadKind } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordSource } from '../model/record.ts'
 import type { LoadRows, ResultAnswer, ResultLookup, ResultQuestion } from '../model/result.ts'
 import type { AskedWith, ResultPlan, ToldCover } from '../model/result-plan.ts'
-import type { TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
+import type { CascadedRows, CascadeImages, TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
 
 /** A relation as a statement names it; without schema the search path decides. */
 export interface NamedTable {
@@ -68,6 +68,8 @@ export interface WriteIntent {
   readonly everything: EpochReason | undefined
   /** The reached tables fall even when no row was touched (statement-level triggers). */
   readonly always: boolean
+  /** Foreign-key actions whose rows can be read beforehand; empty: tables in `reached` fall as they stand there. */
+  readonly cascade: readonly CascadeImages[]
   /** The reading of the catalog that it was decided from. */
   readonly version: number | undefined
 }
@@ -100,7 +102,12 @@ export interface WritePath {
   reachesNothing(table: NamedTable): boolean
   newScope(): Scope
   /** After a statement ran: queue its changes in the scope, or make them known now. */
-  done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void>
+  done(
+    intent: WriteIntent,
+    touched: TouchedRows,
+    scope: Scope | undefined,
+    cascaded: CascadedRows | undefined,
+  ): Promise<void>
   /** A statement in a transaction wrote a table that reaches nothing cached under these facts; they may change by its end. */
   doneHarmlessly(table: NamedTable, facts: CatalogFacts, scope: Scope): void
   /** After a statement of which only the text is known ran. `tables` is the user's word on what it writes. */
@@ -113,8 +120,11 @@ export interface WritePath {
   mayCommitWithin(text: string, inTransaction: boolean): boolean
   /** True when the text of a builder's statement may write more than its target. */
   writesBeyond(text: string): boolean
-  /** After a statement failed: nothing to do for a definite failure, else the unknown-outcome rules. */
-  failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined): Promise<void>
+  /**
+   * After a statement failed: nothing to do for a definite failure, else the unknown-outcome rules. `atCommit`: the
+   * statement ran, and only the server's own word says that the COMMIT around it has failed.
+   */
+  failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined, atCommit?: boolean): Promise<void>
   /** Drizzle's own `$cache.invalidate`: tables, or their names as `name` or `schema.name`. */
   invalidateTables(tables: readonly (NamedTable | string)[], scope: Scope | undefined): Promise<void>
   /** Everything that rests on these tags falls, at once or at the commit. */

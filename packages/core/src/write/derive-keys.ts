@@ -2,7 +2,7 @@ import { type Facet, MAIN } from '../model/facets.ts'
 import type { RelationFacts, TokenKind } from '../model/facts.ts'
 import { type Scheme, stampKey, type TableKeys } from '../model/keys.ts'
 import { tokenOf, tokenOfText } from '../model/tokens.ts'
-import type { TouchedRows, WritePlan } from '../model/write.ts'
+import type { RowImages, TouchedRows, WritePlan } from '../model/write.ts'
 import type { EpochReason } from '../ports/events.ts'
 
 /** Most keys that one write removes one by one; more, and the table's epoch falls (DESIGN 3.4). */
@@ -33,10 +33,17 @@ export function deriveKeys(
   }
   if (touched.unknownRows) return { epoch: 'no-images' }
   if (touched.count !== undefined && touched.count > touched.images.length) return { epoch: 'too-many-rows' }
-  const given = { schemes: plan.schemes, stays: plan.stays, table }
-  const read = imageReader(plan)
+  return deriveImages({ schemes: plan.schemes, stays: plan.stays, table, columns: plan.columns }, touched.images)
+}
+
+/** The same for rows that are all known. */
+export function deriveImages(
+  given: DeriveWith & Pick<WritePlan, 'columns'>,
+  images: readonly RowImages[],
+): DerivedKeys {
+  const read = imageReader(given)
   const keys = new Set<string>()
-  for (const { before, after } of touched.images) {
+  for (const { before, after } of images) {
     if (!addRow(keys, given, before && read(before), after && read(after))) return { epoch: 'value-without-token' }
     if (keys.size > MAX_KEYS) return { epoch: 'too-many-rows' }
   }
@@ -68,7 +75,7 @@ const isSame = (old: readonly (string | null)[], now: readonly (string | null)[]
   old.every((token, at) => token === now[at])
 
 /** Reads hidden columns, which come as text in the plan's order. */
-function imageReader(plan: WritePlan): (image: readonly (string | null)[]) => ReadTokens {
+function imageReader(plan: Pick<WritePlan, 'schemes' | 'columns'>): (image: readonly (string | null)[]) => ReadTokens {
   const positions = new Map(
     plan.schemes.map((scheme) => [scheme, scheme.columns.map((name) => plan.columns.indexOf(name))]),
   )

@@ -115,7 +115,7 @@ function plan(
 }
 
 /** PostgreSQL itself takes the stronger lock where a column of a unique index is set; taking the weaker one first deadlocks. */
-function lockFor({ relation, changed }: WriteQuestion): WritePlan['lock'] {
+export function lockFor({ relation, changed }: Pick<WriteQuestion, 'relation' | 'changed'>): WritePlan['lock'] {
   const { uniqueIndexColumns } = relation
   if (changed === 'all' || uniqueIndexColumns.has('*')) return 'update'
   for (const column of changed) if (uniqueIndexColumns.has(column)) return 'update'
@@ -127,6 +127,6 @@ const hasBefore = ({ triggers }: RelationFacts, op: 'insert' | 'update'): boolea
   triggers.some((trigger) => trigger.timing === 'before' && trigger[op])
 
 /** Columns of all schemes and of the primary key, which the locked form joins by. */
-function hiddenColumns({ primaryKey }: RelationFacts, schemes: readonly Scheme[]): string[] {
+export function hiddenColumns({ primaryKey }: RelationFacts, schemes: readonly Scheme[]): string[] {
   return [...new Set([...(primaryKey ?? []), ...schemes.flatMap(({ columns }) => columns)])]
 }

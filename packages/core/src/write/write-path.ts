@@ -6,11 +6,20 @@ import type { InvalidatedTable, Invalidation } from '../model/invalidation.ts'
 import type { Scheme, TableKeys } from '../model/keys.ts'
 import { stampKey } from '../model/keys.ts'
 import type { SqlVerdict } from '../model/verdict.ts'
-import type { TouchedRows, WritePlan, WriteQuestion, WriteStatement } from '../model/write.ts'
+import type {
+  CascadedRows,
+  CascadeImages,
+  CascadeStep,
+  TouchedRows,
+  WritePlan,
+  WriteQuestion,
+  WriteStatement,
+} from '../model/write.ts'
 import type { EpochReason, InvalidateCause } from '../ports/events.ts'
 import type { NamedTable, Scope, WriteIntent, WritePath, WrittenRows } from '../ports/paths.ts'
 import type { Voice } from '../ports/voice.ts'
 import { boundByKey } from './bound-by-key.ts'
+import { deriveCascade, imagesOfStep } from './cascades.ts'
 import { doubtsFacts, isDefiniteFailure, isDefiniteState, sqlState } from './classify-failure.ts'
 import { addRow, deriveKeys, rowReader } from './derive-keys.ts'
 import { planWrite } from './plan-write.ts'
@@ -38,6 +47,13 @@ export interface WriteWith {
   /** After DDL: resolves when the catalog was read again, or could not be in time. */
   rereadFacts(): Promise<void>
   reach(facts: CatalogFacts, table: RelationId, op: WriteOp, changed: ReadonlySet<string> | 'all'): ReachedTables
+  /** The ways by which rows follow a parent; undefined where whole tables fall instead. */
+  cascades(
+    facts: CatalogFacts,
+    parent: RelationFacts,
+    op: 'update' | 'delete',
+    changed: ReadonlySet<string> | 'all',
+  ): readonly CascadeStep[] | undefined
   classify(text: string, facts: CatalogFacts | undefined): SqlVerdict
   writesBeyond(text: string, facts: CatalogFacts): boolean
   mayCommitWithin(text: string, inTransaction: boolean): boolean
@@ -108,10 +124,10 @@ export class WriteThrough implements WritePath {
     if (this.#intents?.facts !== facts) this.#intents = { facts, known: new Map() }
     const { known } = this.#intents
     const question = questionOf(statement, relation)
-    const name = this.#nameOf(question)
+    const name = `${statement.repeatable} ${this.#nameOf(question)}`
     if (known.has(name)) return known.get(name)
     if (known.size >= MOST_INTENTS) known.clear()
-    const intent = this.#decide(question, facts)
+    const intent = this.#decide(question, statement.repeatable, facts)
     known.set(name, intent)
     return intent
   }
@@ -126,12 +142,13 @@ export class WriteThrough implements WritePath {
     return `${flags} ${atMost} ${columns} ${relation.id}`
   }
 
-  #decide(question: WriteQuestion, facts: CatalogFacts): WriteIntent | undefined {
+  #decide(question: WriteQuestion, repeatable: boolean, facts: CatalogFacts): WriteIntent | undefined {
     const { relation } = question
     const reached = this.#reach(facts, relation, reachOps(question), question.changed)
+    const cascade = this.#cascade(facts, question, repeatable, reached)
     if (!this.#with.cached(relation))
       return reached.reached.length > 0 || reached.everything
-        ? { ...untouchedPlan, ...reached, relation, version: facts.version }
+        ? { ...untouchedPlan, ...reached, cascade, relation, version: facts.version }
         : undefined
     const plan = planWrite(question, {
       serverVersion: facts.serverVersion,
@@ -140,7 +157,28 @@ export class WriteThrough implements WritePath {
       maxTouched: this.#with.maxTouched(relation),
       keysMove: this.#keysMove.has(relation.id),
     })
-    return { plan, relation, table: this.#with.keys(relation, facts), ...reached, version: facts.version }
+    return { plan, relation, table: this.#with.keys(relation, facts), ...reached, cascade, version: facts.version }
+  }
+
+  /** Exact where the statement names its rows by key; else, or where more than foreign keys leads on, tables fall whole. */
+  #cascade(
+    facts: CatalogFacts,
+    { relation, op, changed, atMost }: WriteQuestion,
+    repeatable: boolean,
+    { reached, everything, always }: Pick<WriteIntent, 'reached' | 'everything' | 'always'>,
+  ): readonly CascadeImages[] {
+    if (op === 'insert' || reached.length === 0 || everything || always || !repeatable) return []
+    if (atMost === undefined || atMost > this.#with.maxTouched(relation)) return []
+    const steps = this.#with.cascades(facts, relation, op, changed) ?? []
+    return steps.map((step) =>
+      imagesOfStep(step, this.#cachedChild(facts, step.child), this.#with.maxTouched(relation)),
+    )
+  }
+
+  #cachedChild(facts: CatalogFacts, child: RelationFacts) {
+    if (!this.#with.cached(child)) return undefined
+    const schemes = this.#with.schemes(child, facts)
+    return { schemes, table: this.#with.keys(child, facts), maxTouched: this.#with.maxTouched(child) }
   }
 
   /** By table object, for the facts of the moment: asked for with every write to a table that is not cached. */
@@ -196,8 +234,13 @@ export class WriteThrough implements WritePath {
     this.#with.voice.emit({ type: 'undeclaredTrigger', table: label, trigger, line })
   }
 
-  async done(intent: WriteIntent, touched: TouchedRows, scope: Scope | undefined): Promise<void> {
-    const changes = this.#surely(() => this.#changesOf(intent, touched))
+  async done(
+    intent: WriteIntent,
+    touched: TouchedRows,
+    scope: Scope | undefined,
+    cascaded: CascadedRows | undefined,
+  ): Promise<void> {
+    const changes = this.#surely(() => this.#changesOf(intent, touched, cascaded))
     if (!changes.empty) await this.#queueOrPublish(changes, scope, 'write')
   }
 
@@ -228,7 +271,7 @@ export class WriteThrough implements WritePath {
     }
   }
 
-  #changesOf(intent: WriteIntent, touched: TouchedRows): Changes {
+  #changesOf(intent: WriteIntent, touched: TouchedRows, cascaded: CascadedRows | undefined): Changes {
     const changes = new Changes()
     const { relation, plan, table, reached, everything, always, version } = intent
     changes.derivedFrom(version)
@@ -240,10 +283,24 @@ export class WriteThrough implements WritePath {
       else changes.addKeys(relation.id, derived.keys)
     }
     if (happened || always) {
-      for (const { table, reason } of reached) changes.addTable(table, reason)
+      const exact = cascaded && this.#addCascaded(changes, intent, cascaded, touched.count)
+      for (const { table, reason } of reached) if (!exact?.has(table)) changes.addTable(table, reason)
       if (everything) changes.addEverything(everything)
     }
     return changes
+  }
+
+  /** Adds what the rows that followed kill; answers the tables about which nothing more is to be said. */
+  #addCascaded(
+    changes: Changes,
+    { reached, cascade }: WriteIntent,
+    cascaded: CascadedRows,
+    touched: number | undefined,
+  ): Set<RelationId> {
+    const { whole, keys } = deriveCascade(cascade, cascaded, touched)
+    for (const [table, stamps] of keys) changes.addKeys(table, stamps)
+    const followed = new Set(cascade.flatMap(({ all }) => all))
+    return new Set(reached.map(({ table }) => table).filter((table) => followed.has(table) && !whole.has(table)))
   }
 
   async ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void> {
@@ -276,8 +333,13 @@ export class WriteThrough implements WritePath {
     return facts !== undefined && this.#with.writesBeyond(text, facts)
   }
 
-  async failed(intent: WriteIntent | undefined, error: unknown, scope: Scope | undefined): Promise<void> {
-    if (isDefiniteFailure(error)) return
+  async failed(
+    intent: WriteIntent | undefined,
+    error: unknown,
+    scope: Scope | undefined,
+    atCommit = false,
+  ): Promise<void> {
+    if (atCommit ? isDefiniteState(sqlState(error)) : isDefiniteFailure(error)) return
     const changes = new Changes()
     if (!intent?.relation || intent === untold) changes.addEverything('unknown-outcome')
     else {
@@ -570,6 +632,7 @@ const untold: WriteIntent = {
   plan: nothingLearned,
   relation: undefined,
   table: undefined,
+  cascade: [],
   reached: [],
   everything: 'catalog-unknown',
   always: true,
