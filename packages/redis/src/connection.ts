@@ -1,6 +1,8 @@
-/** A Redis command as the store writes it: `NAME keys… args…`. */
+/** A Redis command as the store writes it: `NAME before… keys… args…`. */
 export interface Command {
   readonly name: string
+  /** What stands before the keys: a script and their number. */
+  readonly before?: readonly string[]
   readonly keys: readonly string[]
   readonly args?: readonly string[]
 }

@@ -27,7 +27,8 @@ export interface RedisStoreOptions {
  * suit a cache (nothing queues while disconnected, nothing is sent twice). The duplicate connects with the first
  * command and, like the app's client, keeps the process alive until it is closed; `close()` closes it alone.
  *
- * Commands: MGET, SET, UNLINK, PEXPIRE, PTTL, PING, and SCAN for `clear`. A text is kept as UTF-8.
+ * Commands: MGET, SET, UNLINK, PEXPIRE, PTTL, PING, SCAN for `clear`; HMGET, TIME and EVAL (one script, every two
+ * seconds) for the register by which services with different options know of each other. A text is kept as UTF-8.
  *
  * On a Redis that fails over to a replica a removal that was acknowledged may be lost with the old primary; see
  * docs/limits.md. Cluster clients are refused.

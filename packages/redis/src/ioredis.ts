@@ -29,7 +29,7 @@ export function isIoredis(client: unknown): client is IoredisClient {
 export function connectIoredis(client: IoredisClient, options: ConnectionOptions): Connection {
   const own = options.duplicate ? duplicateOf(client, options.deadAfterMs) : asItIs(client)
   const first = options.duplicate ? new FirstConnect(own, () => own.connect()) : undefined
-  const send = ({ name, keys, args = [] }: Command) => own.call(name, [...keys, ...args])
+  const send = ({ name, before = [], keys, args = [] }: Command) => own.call(name, [...before, ...keys, ...args])
   const sendAll = (commands: readonly Command[]) => pipelined(own, commands)
   return {
     keyPrefix: optionsOf(client).keyPrefix ?? '',
@@ -77,7 +77,9 @@ function asItIs(client: IoredisClient): IoredisClient {
 }
 
 async function pipelined(client: IoredisClient, commands: readonly Command[]): Promise<unknown[]> {
-  const lines = commands.map(({ name, keys, args = [] }) => [name.toLowerCase(), ...keys, ...args])
+  const lines = commands.map(({ name, before = [], keys, args = [] }) => {
+    return [name.toLowerCase(), ...before, ...keys, ...args]
+  })
   const answers = (await client.pipeline(lines).exec()) ?? []
   return answers.map(([error, answer]) => {
     if (error) throw error

@@ -81,6 +81,6 @@ function asItIs(client: NodeRedisClient): NodeRedisClient {
 const optionsOf = (client: NodeRedisClient): KnownOptions => client.options ?? {}
 
 // sendCommand puts no prefix before keys.
-function wordsOf({ name, keys, args = [] }: Command, keyPrefix: string): string[] {
-  return [name, ...(keyPrefix === '' ? keys : keys.map((key) => keyPrefix + key)), ...args]
+function wordsOf({ name, before = [], keys, args = [] }: Command, keyPrefix: string): string[] {
+  return [name, ...before, ...(keyPrefix === '' ? keys : keys.map((key) => keyPrefix + key)), ...args]
 }

@@ -1,6 +1,7 @@
 import { AsideError, type Store } from 'drizzle-aside/store'
 import type { Command, Connection } from './connection.ts'
 import { EntryWriter, wholeMs } from './expiry.ts'
+import { enterRegister, lookCommands, sightsOf } from './register.ts'
 
 // A command of many keys holds up everybody else on the server; several of them let others in between.
 const KEYS_PER_UNLINK = 512
@@ -35,6 +36,12 @@ export function storeOver(connection: Connection): Store {
     async remove(keys) {
       await unlink(open(), keys)
     },
+    enter: async (register, visit) => enterRegister(open(), register, visit),
+    async removeAndLook(keys, registers) {
+      const look = lookCommands(registers)
+      const answers = await open().runAll([...unlinkCommands(keys), ...look])
+      return sightsOf(answers.slice(-look.length))
+    },
     async clear(prefix) {
       await clearPrefix(open(), prefix)
     },
@@ -57,13 +64,18 @@ function mintCommands(stamps: readonly { key: string; text: string }[], ttl: str
 }
 
 async function unlink(connection: Connection, keys: readonly string[]): Promise<void> {
+  const commands = unlinkCommands(keys)
+  const [only] = commands
+  if (commands.length === 1 && only) await connection.run(only)
+  else if (commands.length > 1) await connection.runAll(commands)
+}
+
+function unlinkCommands(keys: readonly string[]): Command[] {
   const commands: Command[] = []
   for (let start = 0; start < keys.length; start += KEYS_PER_UNLINK) {
     commands.push({ name: 'UNLINK', keys: keys.slice(start, start + KEYS_PER_UNLINK) })
   }
-  const [only] = commands
-  if (commands.length === 1 && only) await connection.run(only)
-  else if (commands.length > 1) await connection.runAll(commands)
+  return commands
 }
 
 /** SCAN may answer a key twice and always answers those that stay throughout, which is all that is asked for here. */

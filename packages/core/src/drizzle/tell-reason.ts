@@ -92,6 +92,17 @@ const bypasses: Readonly<Record<BypassReason, ToldReason>> = {
     advice: "pass a Date, or digits in ISO form instead of 'today' or 'now'",
   },
   'missing-placeholder': { because: 'a placeholder was given no value; Drizzle’s own error says which' },
+  registering: {
+    because: 'this process is not yet in the register by which the services on the store know of each other',
+    advice: 'await db.$aside.ready() where the first reads should hit',
+  },
+  'register-stale': {
+    because: 'the store has not confirmed for two heartbeats that others know what this process keeps',
+    advice: 'check the store; db.$aside.health() shows its state',
+  },
+  'scheme-new': {
+    because: 'how this process keeps the table is new to the services on the store; it counts in a moment',
+  },
   closed: { because: 'db.$aside.close() was called' },
 }
 
@@ -125,6 +136,12 @@ const epochs: Readonly<Record<EpochReason, ToldReason>> = {
   'unknown-outcome': { because: 'whether a write took place is not known' },
   'by-hand': { because: 'the app said so' },
   overflow: { because: 'more keys waited for the store than the queue holds' },
+  'register-lost': { because: 'the register of the services on the store was lost, so others may keep more than is known' },
+  'register-changed': { because: 'a service with other options joined or left since the statement was planned' },
+  'register-young': {
+    because: 'the register of the services on the store is younger than three heartbeats, so some may not be back in it',
+  },
+  'scheme-new': { because: 'a way of keeping the table came that writers may not have known of' },
 }
 
 /** Why an answer rests on a whole table instead of on some of its rows. */

@@ -15,4 +15,16 @@ export interface InvalidatedTable {
   readonly epoch: string
   /** Keys of stamps to remove; `'all'` removes the epoch instead. */
   readonly keys: readonly string[] | 'all'
+  /** Where several configurations share the store: what the keys were derived under. No keys: nobody was known to cache the table. */
+  readonly derived?: DerivedUnder
+}
+
+/** The epoch falls, too, when the register does not confirm this at the delivery. */
+export interface DerivedUnder {
+  /** Key of the register. */
+  readonly register: string
+  /** The version of the union that the statement was planned with. */
+  readonly version: string
+  /** Names the table in events. */
+  readonly label: string
 }

@@ -61,6 +61,10 @@ export interface Scheme {
   readonly name: string
 }
 
+/** Key of the register of a namespace and database (PROTOCOL 3.11). */
+export const registerKey = (namespace: string, database: string): string =>
+  `da1:${namespace}:${prefixed(database)}:F{f}`
+
 /** All key names of one table in one namespace and database. */
 export class TableKeys {
   /** Key of the epoch: the stamp that every entry on this table also checks. */

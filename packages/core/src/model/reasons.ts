@@ -51,6 +51,9 @@ export type BypassReason =
   | 'encoder-sql'
   | 'relative-time'
   | 'missing-placeholder'
+  | 'registering'
+  | 'register-stale'
+  | 'scheme-new'
   | 'closed'
 
 /** Who asked for an invalidation. */
@@ -81,3 +84,7 @@ export type EpochReason =
   | 'unknown-outcome'
   | 'by-hand'
   | 'overflow'
+  | 'register-lost'
+  | 'register-changed'
+  | 'register-young'
+  | 'scheme-new'

@@ -2,6 +2,9 @@ import type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind 
 
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
 
+/** A call to the store that may fail or be late. */
+export type StoreStep = 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'enter'
+
 /** Everything the extension says aloud. One union: stats, metrics, traces and tests listen to the same script. */
 export type AsideEvent =
   | { type: 'hit'; table: string; kind: ReadKind }
@@ -20,8 +23,12 @@ export type AsideEvent =
       columns: readonly string[]
       reason: 'missing-column' | 'no-token' | 'sensitive'
     }
-  | { type: 'storeFailed'; step: 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'close'; error: unknown }
-  | { type: 'storeLate'; step: 'read' | 'mint' | 'write' | 'remove' | 'clear'; deadlineMs: number }
+  | { type: 'storeFailed'; step: StoreStep | 'close'; error: unknown }
+  | { type: 'storeLate'; step: StoreStep; deadlineMs: number }
+  | { type: 'registered'; version: string; parts: number }
+  | { type: 'registerChanged'; version: string }
+  | { type: 'registerLost' }
+  | { type: 'schemeNew'; tables: readonly string[] }
   | { type: 'pendingDelivery'; keys: number; epochs: number }
   | { type: 'delivered'; keys: number; waitedMs: number }
   | { type: 'derivationFailed'; error: unknown }

@@ -1,3 +1,5 @@
+import type { RegisterAnswer, RegisterSight, RegisterVisit } from './store.ts'
+
 /**
  * A store as the read and write paths see it: bounded in time, and never the reason that a query fails. Nothing here
  * rejects; what went wrong is an event, and the caller gets the answer "not known".
@@ -15,6 +17,13 @@ export interface GuardedStore {
   write(key: string, text: string, ttlMs: number, keepAlive: readonly string[], stampTtlMs: number): void
   /** True when the store confirmed in time. False = not known: the keys must be removed again until confirmed. */
   remove(keys: readonly string[]): Promise<boolean>
+  /** See `Store.removeAndLook`; `undefined` = not known: the keys must be removed again until confirmed. */
+  removeAndLook(
+    keys: readonly string[],
+    registers: readonly string[],
+  ): Promise<readonly (RegisterSight | null)[] | undefined>
+  /** See `Store.enter`; `undefined` = failed or late. The visit may have taken place all the same. */
+  enter(register: string, visit: RegisterVisit): Promise<RegisterAnswer | undefined>
   /** True when all keys of the prefix were removed. No deadline: an operator's verb, it may walk millions of keys. */
   clear(prefix: string): Promise<boolean>
   close(): Promise<void>

@@ -1,3 +1,7 @@
+import type { RegisterSight } from '../model/register.ts'
+
+export type { RegisterSight } from '../model/register.ts'
+
 /**
  * What a store must do: keep texts under keys for a while. It knows nothing of tables, rows or queries.
  *
@@ -22,8 +26,58 @@ export interface Store {
   write(key: string, text: string, ttlMs: number, keepAlive: readonly string[], stampTtlMs: number): Promise<void>
   /** Remove keys. Resolves when no later read, from anywhere, can see their old values. */
   remove(keys: readonly string[]): Promise<void>
+  /**
+   * Enter a process in a register and answer what the register holds, in one atomic step (see {@link RegisterVisit}).
+   * Required of a store that several processes share, together with {@link Store.removeAndLook}; a store whose every
+   * user lives in one process needs neither.
+   */
+  enter?(register: string, visit: RegisterVisit): Promise<RegisterAnswer>
+  /**
+   * {@link Store.remove}, and in the same round trip a look at registers: what each says, `null` where there is none.
+   * A change of a register that had resolved before the call is seen.
+   */
+  removeAndLook?(keys: readonly string[], registers: readonly string[]): Promise<(RegisterSight | null)[]>
   /** Remove every key that begins with `prefix`. Housekeeping for tests and operators; never on a query's path. */
   clear(prefix: string): Promise<void>
   /** Give back what the store itself opened (connections, timers); never the caller's own client. */
   close(): Promise<void>
+}
+
+/**
+ * What a process brings to a register: the texts by which others know what it keeps (its parts), under a name of its
+ * own (its party). The steps, all under the store's own clock:
+ *
+ * 1. where there is no register, one is created, born now, with the version `mint`;
+ * 2. parties whose time is over are dropped, with the parts that nobody else has;
+ * 3. each of `settled` that still carries its mark loses it;
+ * 4. the party gets `parts` and a new time of `lifeMs`; each part that nobody had is marked with `mint`;
+ * 5. where the parts of all are others than before, the version becomes `mint`.
+ */
+export interface RegisterVisit {
+  readonly party: string
+  readonly parts: readonly string[]
+  /** Names `parts`: equal lists have equal digests, so a store may keep them once. */
+  readonly digest: string
+  /** How long the party stays without a further visit. */
+  readonly lifeMs: number
+  readonly settled: readonly MarkedPart[]
+  /** A random text, never used before. */
+  readonly mint: string
+  /** The version whose parts the visitor knows: then they need not be sent. */
+  readonly known: string | undefined
+}
+
+/** A part that is new in the register. The mark tells this time from another time that the part came. */
+export interface MarkedPart {
+  readonly part: string
+  readonly mark: string
+}
+
+export interface RegisterAnswer extends RegisterSight {
+  /** The visit created the register. */
+  readonly created: boolean
+  /** The parts of all, each at least once; undefined where the visitor knows them. */
+  readonly parts: readonly string[] | undefined
+  /** All parts that carry a mark. */
+  readonly marked: readonly MarkedPart[]
 }

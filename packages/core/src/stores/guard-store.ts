@@ -2,7 +2,7 @@ import { AsideError } from '../errors.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Listener } from '../ports/events.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
-import type { Store } from '../ports/store.ts'
+import type { RegisterAnswer, RegisterSight, Store } from '../ports/store.ts'
 import { type AskedStep, AskInTime } from './ask-in-time.ts'
 import { MergeReads } from './merge-reads.ts'
 
@@ -17,6 +17,7 @@ export interface GuardOptions {
 }
 
 type Values = (string | null)[]
+type Sights = (RegisterSight | null)[]
 
 /**
  * Stands between a {@link Store} and the paths that use it, so that no query fails or hangs with its cache: every call
@@ -64,6 +65,24 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
           settle: (done) => resolve(done === true),
         }),
       ),
+    removeAndLook: (keys, registers) =>
+      new Promise<Sights | undefined>((settle) =>
+        onWrite.ask<Sights>({
+          step: 'remove',
+          ask: () => verbOf(store.removeAndLook).call(store, keys, registers),
+          check: (sights) => checkSights(sights, registers.length),
+          settle,
+        }),
+      ),
+    enter: (register, visit) =>
+      new Promise<RegisterAnswer | undefined>((settle) =>
+        onWrite.ask<RegisterAnswer>({
+          step: 'enter',
+          ask: () => verbOf(store.enter).call(store, register, visit),
+          check: checkAnswer,
+          settle,
+        }),
+      ),
     clear: (prefix) => attempt(() => store.clear(prefix)).then(confirmed, refused(failed('clear'))),
     close: () => attempt(() => store.close()).catch(failed('close')),
   }
@@ -93,3 +112,26 @@ function checkValues(values: Values, wanted: number): AsideError | undefined {
   }
   return undefined
 }
+
+/** The set-up refuses a shared store that lacks the verb, so nobody asks one that has none. */
+function verbOf<Verb>(verb: Verb | undefined): Verb {
+  if (verb) return verb
+  throw new AsideError('ASIDE_BAD_STORE', 'the store keeps no register; see the Store contract.')
+}
+
+function checkSights(sights: Sights, wanted: number): AsideError | undefined {
+  const usable = Array.isArray(sights) && sights.length === wanted
+  return usable && sights.every((sight) => sight === null || isSight(sight)) ? undefined : noSight()
+}
+
+function checkAnswer(answer: RegisterAnswer): AsideError | undefined {
+  const { parts, marked } = answer ?? {}
+  const usable = isSight(answer) && Array.isArray(marked) && (parts === undefined || Array.isArray(parts))
+  return usable ? undefined : noSight()
+}
+
+const isSight = (sight: RegisterSight | undefined): boolean =>
+  typeof sight?.version === 'string' && Number.isFinite(sight.bornMs) && Number.isFinite(sight.nowMs)
+
+const noSight = (): AsideError =>
+  new AsideError('ASIDE_BAD_STORE', 'the store answered no register; see the Store contract.')

@@ -2,6 +2,7 @@ import { AsideError } from '../errors.ts'
 import { type Clock, systemClock } from '../ports/clock.ts'
 import type { Store } from '../ports/store.ts'
 import { BoundedTexts, type MemoryStats } from './bounded-texts.ts'
+import { enterRegister, lookAtRegister } from './memory-register.ts'
 
 export type { MemoryStats } from './bounded-texts.ts'
 
@@ -102,6 +103,14 @@ function openStore(texts: BoundedTexts, release: () => void): MemoryStore {
     async remove(keys) {
       const from = open()
       for (const key of keys) from.remove(key)
+    },
+    async enter(register, visit) {
+      return enterRegister(open(), register, visit)
+    },
+    async removeAndLook(keys, registers) {
+      const from = open()
+      for (const key of keys) from.remove(key)
+      return registers.map((register) => lookAtRegister(from, register))
     },
     async clear(prefix) {
       open().clear(prefix)

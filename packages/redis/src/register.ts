@@ -1,0 +1,162 @@
+import type { MarkedPart, RegisterAnswer, RegisterSight, RegisterVisit } from 'drizzle-aside/store'
+import type { Command, Connection } from './connection.ts'
+import { wholeMs } from './expiry.ts'
+
+/**
+ * A register is one hash: `v` its version, `b` when it was born; `p…` per party its time and the digest of its parts,
+ * `c…` per digest the parts themselves (once for all processes of one configuration), `n…` per new part its mark.
+ *
+ * Answers `need parts` where the digest is not known yet: a visit brings the parts only when they are asked for.
+ */
+const ENTER = `
+local key, party, digest, mint, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local life, settled, parts = tonumber(ARGV[5]), cjson.decode(ARGV[6]), ARGV[7]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local version, born
+local parties, configs, marks = {}, {}, {}
+local fields = redis.call('HGETALL', key)
+for i = 1, #fields, 2 do
+  local kind, name, value = string.sub(fields[i], 1, 1), string.sub(fields[i], 2), fields[i + 1]
+  if kind == 'v' then version = value
+  elseif kind == 'b' then born = value
+  elseif kind == 'p' then
+    local space = string.find(value, ' ', 1, true)
+    parties[name] = { till = tonumber(string.sub(value, 1, space - 1)), digest = string.sub(value, space + 1) }
+  elseif kind == 'c' then configs[name] = value
+  elseif kind == 'n' then marks[name] = value
+  end
+end
+if not configs[digest] then
+  if parts == '' then return 'need parts' end
+  configs[digest] = parts
+  redis.call('HSET', key, 'c' .. digest, parts)
+end
+
+local function digests()
+  local set = {}
+  for _, each in pairs(parties) do set[each.digest] = true end
+  return set
+end
+local function union(set)
+  local all = {}
+  for name in pairs(set) do
+    for _, part in ipairs(cjson.decode(configs[name])) do all[part] = true end
+  end
+  return all
+end
+local function holds(a, b)
+  for name in pairs(b) do if not a[name] then return false end end
+  return true
+end
+local function same(a, b) return holds(a, b) and holds(b, a) end
+local function unmark(part)
+  marks[part] = nil
+  redis.call('HDEL', key, 'n' .. part)
+end
+
+local created = version == nil
+if created then
+  version, born = mint, string.format('%.0f', now)
+  redis.call('HSET', key, 'v', version, 'b', born)
+end
+local before = digests()
+for name, each in pairs(parties) do
+  if each.till <= now then
+    parties[name] = nil
+    redis.call('HDEL', key, 'p' .. name)
+  end
+end
+local left = digests()
+local had
+if not same(before, left) then
+  had = union(left)
+  for part in pairs(marks) do if not had[part] then unmark(part) end end
+end
+for i = 1, #settled, 2 do
+  if marks[settled[i]] == settled[i + 1] then unmark(settled[i]) end
+end
+parties[party] = { till = now + life, digest = digest }
+redis.call('HSET', key, 'p' .. party, string.format('%.0f %s', now + life, digest))
+local after = digests()
+if not same(left, after) then
+  had = had or union(left)
+  local all = union(after)
+  for part in pairs(all) do
+    if not had[part] then
+      marks[part] = mint
+      redis.call('HSET', key, 'n' .. part, mint)
+    end
+  end
+  for part in pairs(marks) do if not all[part] then unmark(part) end end
+end
+if not same(before, after) then
+  if not same(union(before), union(after)) then
+    version = mint
+    redis.call('HSET', key, 'v', version)
+  end
+  for name in pairs(configs) do if not after[name] then redis.call('HDEL', key, 'c' .. name) end end
+end
+if redis.call('PTTL', key) < life then redis.call('PEXPIRE', key, string.format('%.0f', life)) end
+
+local shown, flat = {}, {}
+if version ~= known then for name in pairs(after) do shown[#shown + 1] = configs[name] end end
+for part, mark in pairs(marks) do
+  flat[#flat + 1] = part
+  flat[#flat + 1] = mark
+end
+return { version, born, string.format('%.0f', now), created and '1' or '0', shown, flat }
+`
+
+const NEED_PARTS = 'need parts'
+
+type Answer = [version: string, born: string, now: string, created: string, configs: string[], marks: string[]]
+
+/** Enters a process in a register: one trip, or two for the first process of a configuration. */
+export async function enterRegister(
+  connection: Connection,
+  register: string,
+  visit: RegisterVisit,
+): Promise<RegisterAnswer> {
+  const first = await connection.run(enterCommand(register, visit, ''))
+  const answer = first === NEED_PARTS ? await connection.run(enterCommand(register, visit, partsText(visit))) : first
+  return answerOf(answer as Answer, visit)
+}
+
+const partsText = ({ parts }: RegisterVisit): string => JSON.stringify(parts)
+
+function enterCommand(register: string, visit: RegisterVisit, parts: string): Command {
+  const { party, digest, mint, known, lifeMs, settled } = visit
+  const marks = JSON.stringify(settled.flatMap(({ part, mark }) => [part, mark]))
+  const args = [party, digest, mint, known ?? '', wholeMs(lifeMs), marks, parts]
+  return { name: 'EVAL', before: [ENTER, '1'], keys: [register], args }
+}
+
+function answerOf([version, born, now, created, configs, flat]: Answer, { known }: RegisterVisit): RegisterAnswer {
+  const marked: MarkedPart[] = []
+  for (let at = 0; at < flat.length; at += 2) marked.push({ part: flat[at] as string, mark: flat[at + 1] as string })
+  return {
+    version,
+    bornMs: Number(born),
+    nowMs: Number(now),
+    created: created === '1',
+    parts: version === known ? undefined : configs.flatMap((text) => JSON.parse(text) as string[]),
+    marked,
+  }
+}
+
+/** Read with the removals of a write: no script, so it works on a Redis that is full. */
+export const lookCommands = (registers: readonly string[]): Command[] => [
+  ...registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b'] })),
+  { name: 'TIME', keys: [] },
+]
+
+export function sightsOf(answers: readonly unknown[]): (RegisterSight | null)[] {
+  const [seconds, micros] = answers.at(-1) as [string, string]
+  const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+  return answers.slice(0, -1).map((answer) => {
+    const [version, born] = answer as [string | null, string | null]
+    return version === null || born === null ? null : { version, bornMs: Number(born), nowMs }
+  })
+}
