@@ -12,7 +12,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 
-const wings = ['drizzle', 'catalog', 'read', 'write', 'map', 'stores', 'watch']
+const wings = ['drizzle', 'catalog', 'read', 'write', 'map', 'register', 'stores', 'watch']
 
 // Higher numbers are higher up in the house.
 const levels = {

@@ -40,6 +40,8 @@ function remover() {
     mint: refuse,
     write: refuse,
     remove,
+    removeAndLook: refuse,
+    enter: refuse,
     clear: refuse,
     close: refuse,
   }

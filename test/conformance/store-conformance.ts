@@ -5,7 +5,7 @@
  * storeConformance({ name: 'my store', open: async () => ({ store, second, prefix, advance, close }) }, test)
  */
 import { deepEqual, equal, ok, rejects } from 'node:assert/strict'
-import type { Store } from 'drizzle-aside/store'
+import type { RegisterVisit, Store } from 'drizzle-aside/store'
 
 /** A store opened for one test. */
 export interface OpenedStore {
@@ -33,6 +33,32 @@ interface Rule {
 }
 
 const MINUTE = 60_000
+
+/** What store authors must have where several processes share the store; a test of these needs both verbs. */
+const registerOf = (store: Store) => ({
+  enter: (register: string, visit: RegisterVisit) => required(store.enter).call(store, register, visit),
+  look: async (register: string) => (await required(store.removeAndLook).call(store, [], [register]))[0],
+})
+
+function required<Verb>(verb: Verb | undefined): Verb {
+  if (verb) return verb
+  throw new Error('A store that several processes share keeps a register.')
+}
+
+let mints = 0
+const visit = (party: string, parts: readonly string[], more: Partial<RegisterVisit> = {}): RegisterVisit => ({
+  party,
+  parts,
+  digest: `d${parts.join('|')}`,
+  lifeMs: 10 * MINUTE,
+  settled: [],
+  mint: `m${mints++}`,
+  known: undefined,
+  ...more,
+})
+const marksOf = ({ marked }: { marked: readonly { part: string; mark: string }[] }) =>
+  Object.fromEntries(marked.map(({ part, mark }) => [part, mark]))
+const partsOf = ({ parts }: { parts: readonly string[] | undefined }) => [...new Set(parts)].sort()
 
 /** Declares one test per promise of the store contract. */
 export function storeConformance(subject: StoreSubject, declare: Declare): void {
@@ -251,6 +277,118 @@ const rules: Rule[] = [
     },
   },
   {
+    promise: 'a register: the first visit creates it, and a look sees it from everywhere',
+    async check({ store, second, prefix: p }) {
+      const register = `${p}F`
+      equal(await registerOf(second).look(register), null)
+      const first = await registerOf(store).enter(register, visit('A', ['a', 'é"]'], { mint: 'one' }))
+      equal(first.created, true)
+      equal(first.version, 'one')
+      deepEqual(partsOf(first), ['a', 'é"]'])
+      deepEqual(marksOf(first), { a: 'one', 'é"]': 'one' })
+      const sight = await registerOf(second).look(register)
+      deepEqual([sight?.version, sight?.bornMs], ['one', first.bornMs])
+      ok(sight !== null && sight !== undefined && sight.nowMs >= first.nowMs && first.nowMs >= first.bornMs)
+    },
+  },
+  {
+    promise: 'a register: whoever adds nothing changes nothing, and need not be told what he knows',
+    async check({ store, second, prefix: p }) {
+      const register = `${p}F`
+      const { version } = await registerOf(store).enter(register, visit('A', ['a', 'b']))
+      const second1 = await registerOf(second).enter(register, visit('B', ['b']))
+      deepEqual([second1.created, second1.version, partsOf(second1)], [false, version, ['a', 'b']])
+      const again = await registerOf(store).enter(register, visit('A', ['a', 'b'], { known: version }))
+      deepEqual([again.version, again.parts], [version, undefined])
+      const empty = await registerOf(second).enter(register, visit('C', [], { known: version }))
+      deepEqual([empty.version, empty.parts], [version, undefined])
+    },
+  },
+  {
+    promise: 'a register: a part that nobody had is new and changes the version; the marks of others stay',
+    async check({ store, second, prefix: p }) {
+      const register = `${p}F`
+      const first = await registerOf(store).enter(register, visit('A', ['a'], { mint: 'one' }))
+      const next = await registerOf(second).enter(register, visit('B', ['a', 'b'], { mint: 'two', known: 'one' }))
+      deepEqual([next.version, next.bornMs, partsOf(next)], ['two', first.bornMs, ['a', 'b']])
+      deepEqual(marksOf(next), { a: 'one', b: 'two' })
+    },
+  },
+  {
+    promise: 'a register: a part loses its mark by the mark that it carries, for everybody',
+    async check({ store, second, prefix: p }) {
+      const register = `${p}F`
+      await registerOf(store).enter(register, visit('A', ['a', 'b'], { mint: 'one' }))
+      const settled = [
+        { part: 'a', mark: 'one' },
+        { part: 'b', mark: 'another' },
+        { part: 'c', mark: 'one' },
+      ]
+      const after = await registerOf(second).enter(register, visit('B', ['b'], { settled }))
+      deepEqual([after.version, marksOf(after)], ['one', { b: 'one' }])
+    },
+  },
+  {
+    promise: 'a register: who stays away is dropped with what nobody else has, and that is new when it comes back',
+    async check({ store, second, prefix: p, advance }) {
+      const register = `${p}F`
+      const settled = [{ part: 'gone', mark: 'one' }]
+      await registerOf(second).enter(register, visit('B', ['kept']))
+      await registerOf(store).enter(register, visit('A', ['kept', 'gone'], { mint: 'one', lifeMs: 1 }))
+      await registerOf(store).enter(register, visit('A', ['kept', 'gone'], { lifeMs: 1, settled }))
+      // The life of one party ends by itself, whatever happens to the key.
+      while ((await registerOf(second).enter(register, visit('B', ['kept']))).version === 'one') await advance(2)
+      const look = await registerOf(second).enter(register, visit('B', ['kept']))
+      deepEqual(partsOf(look), ['kept'])
+      const back = await registerOf(store).enter(register, visit('A', ['kept', 'gone'], { mint: 'three' }))
+      deepEqual([back.version, marksOf(back).gone], ['three', 'three'])
+    },
+  },
+  {
+    promise: 'a register: a party that brings other parts leaves the old ones',
+    async check({ store, second, prefix: p }) {
+      const register = `${p}F`
+      await registerOf(store).enter(register, visit('A', ['a', 'b'], { mint: 'one' }))
+      const after = await registerOf(second).enter(register, visit('A', ['b', 'c'], { mint: 'two' }))
+      deepEqual([after.version, partsOf(after), marksOf(after)], ['two', ['b', 'c'], { b: 'one', c: 'two' }])
+    },
+  },
+  {
+    promise: 'a register that was removed is created anew, as a younger one of another version',
+    async check({ store, second, prefix: p }) {
+      const register = `${p}F`
+      await registerOf(store).enter(register, visit('A', ['a'], { mint: 'one' }))
+      await second.remove([register])
+      equal(await registerOf(store).look(register), null)
+      const again = await registerOf(store).enter(register, visit('A', ['a'], { mint: 'two', known: 'one' }))
+      deepEqual([again.created, again.version, partsOf(again), marksOf(again)], [true, 'two', ['a'], { a: 'two' }])
+    },
+  },
+  {
+    promise: 'a register: of 30 visits at once each finds what the others have brought',
+    async check({ store, second, prefix: p }) {
+      const register = `${p}F`
+      const visits = Array.from({ length: 30 }, (_, at) =>
+        registerOf(at % 2 ? store : second).enter(register, visit(`P${at}`, [`part${at % 5}`])),
+      )
+      const answers = await Promise.all(visits)
+      equal(answers.filter(({ created }) => created).length, 1)
+      const last = await registerOf(store).enter(register, visit('last', []))
+      deepEqual(partsOf(last), ['part0', 'part1', 'part2', 'part3', 'part4'])
+      equal(last.marked.length, 5)
+    },
+  },
+  {
+    promise: 'removes and looks in one call, at several registers, in order',
+    async check({ store, second, prefix: p }) {
+      await registerOf(store).enter(`${p}F`, visit('A', ['a'], { mint: 'one' }))
+      await store.mint([{ key: `${p}s`, text: 'stamp' }], MINUTE)
+      const sights = await required(second.removeAndLook).call(second, [`${p}s`], [`${p}none`, `${p}F`])
+      deepEqual([sights[0], sights[1]?.version, sights.length], [null, 'one', 2])
+      deepEqual(await store.read([`${p}s`]), [null])
+    },
+  },
+  {
     promise: 'once closed, every call rejects and says so; other users go on; closing twice is no error',
     async check({ store, second, prefix: p }) {
       await second.write(`${p}a`, 'A', MINUTE, [], MINUTE)
@@ -263,6 +401,8 @@ const rules: Rule[] = [
       await rejects(store.write(`${p}a`, 'x', MINUTE, [], MINUTE), closed)
       await rejects(store.remove([`${p}a`]), closed)
       await rejects(store.clear(p), closed)
+      await rejects(registerOf(store).enter(`${p}F`, visit('A', [])), closed)
+      await rejects(registerOf(store).look(`${p}F`), closed)
       deepEqual(await second.read([`${p}a`]), ['A'])
     },
   },

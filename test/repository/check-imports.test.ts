@@ -91,7 +91,7 @@ const broken: [what: string, files: Record<string, string>, line: string][] = [
   [
     'a folder that the design does not know',
     { 'utils/a.ts': '' },
-    'utils/a.ts:1: utils belongs to no layer: index.ts, store.ts, with-cache.ts, options.ts, drizzle, catalog, read, write, map, stores, watch, ports, model, errors.ts',
+    'utils/a.ts:1: utils belongs to no layer: index.ts, store.ts, with-cache.ts, options.ts, drizzle, catalog, read, write, map, register, stores, watch, ports, model, errors.ts',
   ],
 ]
 

@@ -262,6 +262,11 @@ function checkStore({ store, namespace }: AsideOptions): void {
   const lacking = storeVerbs.find((verb) => typeof store[verb] !== 'function')
   if (lacking)
     throw new AsideError('ASIDE_BAD_STORE', `The store has no ${lacking}(). Pass memoryStore() or redisStore(client).`)
+  if (!store.processLocal && (!store.enter || !store.removeAndLook))
+    throw new AsideError(
+      'ASIDE_BAD_STORE',
+      'A store that several processes share must have enter() and removeAndLook(). One that does not is processLocal.',
+    )
   if (!store.processLocal && namespace === undefined) {
     throw new AsideError(
       'ASIDE_NO_NAMESPACE',

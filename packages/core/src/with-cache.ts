@@ -19,9 +19,10 @@ import { reachCache } from './map/reach.ts'
 import { refusedLists, tableSchemes } from './map/schemes.ts'
 import { type FacetMap, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
-import { digest, type Scheme, TableKeys, tagKey } from './model/keys.ts'
+import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
 import type { BypassReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
+import { type Registration, registrationOf, unionFacets } from './model/registration.ts'
 import {
   type AsideOptions,
   type Duration,
@@ -39,6 +40,7 @@ import { createRecordReader, peekRecord, type RecordReader } from './read/read-r
 import { createResultReader } from './read/read-results.ts'
 import type { PayloadIdentity } from './read/record-source.ts'
 import { ResultPath } from './read/result-path.ts'
+import { Registrar } from './register/registrar.ts'
 import { guardStore } from './stores/guard-store.ts'
 import { sharedMemoryStore } from './stores/memory-store.ts'
 import { type AsideStats, CountingVoice } from './watch/create-voice.ts'
@@ -227,6 +229,8 @@ class Engine {
   readonly #deferred = new Changes()
   /** Deferred changes that are being made known now. */
   #settling = 0
+  /** Knows what others keep in the store; a store of this process alone needs none. */
+  readonly #registrar: Registrar | undefined
   readonly #idle: boolean
   readonly #release: () => void
   #identity: PayloadIdentity | undefined
@@ -242,7 +246,8 @@ class Engine {
     this.#store = options.store ?? defaultStore(options.namespace, this.#clock)
     refuseOtherStore(real, this.#store)
     this.#release = () => releaseClient(real.session)
-    this.#idle = options.entries !== 'all' && options.entries.every(({ cached }) => !cached)
+    // On a shared store others may cache what this configuration does not.
+    this.#idle = this.#store.processLocal && options.entries !== 'all' && options.entries.every(({ cached }) => !cached)
     this.#shared = shareStore(this.#store, options, this.#clock)
     this.#shared.voices.add(this.#emit)
     this.#shared.users++
@@ -272,6 +277,7 @@ class Engine {
       voice: this.#voice,
       publish: (changes) => this.#write.publish(changes, 'unknown-outcome'),
     })
+    this.#registrar = this.#store.processLocal ? undefined : this.#createRegistrar()
     this.#reader = this.#createReader()
     this.#write = this.#createWrite()
     this.#peekWith = { store: this.#shared.guard }
@@ -285,7 +291,9 @@ class Engine {
   /** With the first facts, what could not be expressed without them is made known. */
   #hearCatalog(event: AsideEvent): void {
     this.#emit(event)
-    if (event.type !== 'catalogRead' || this.#deferred.empty) return
+    if (event.type !== 'catalogRead') return
+    this.#registrar?.start()
+    if (this.#deferred.empty) return
     const waiting = new Changes()
     waiting.absorb(this.#deferred)
     this.#deferred.clear()
@@ -309,7 +317,11 @@ class Engine {
       const emit: Listener = (event) => {
         for (const voice of voices) voice(event)
       }
-      delivery = createDelivery({ store: guard, clock: this.#clock, emit, maxPendingKeys: queueBound })
+      const { engines } = this.#shared
+      const doubted = (register: string): void => {
+        for (const engine of engines.get(namespace) ?? []) engine.#hurry(register)
+      }
+      delivery = createDelivery({ store: guard, clock: this.#clock, emit, doubted, maxPendingKeys: queueBound })
       deliveries.set(namespace, delivery)
     }
     return delivery
@@ -413,13 +425,17 @@ class Engine {
 
   #allSettings: TableSettings | undefined
 
-  #isCached(relation: RelationFacts): boolean {
+  #isCachedHere(relation: RelationFacts): boolean {
     if (this.#listed === 'all') return relation.kind === 'table' || relation.kind === 'partitioned'
     return this.#entry(relation)?.cached === true
   }
 
   #cachedRelations(facts: CatalogFacts): RelationFacts[] {
     return [...facts.relations.values()].filter((relation) => this.#isCached(relation))
+  }
+
+  #cachedHere(facts: CatalogFacts): RelationFacts[] {
+    return [...facts.relations.values()].filter((relation) => this.#isCachedHere(relation))
   }
 
   #affects(facts: CatalogFacts, id: RelationId): RelationId[] | undefined {
@@ -451,8 +467,8 @@ class Engine {
 
   readonly #schemesOf = new Map<RelationId, { version: number; schemes: readonly Scheme[] }>()
 
-  /** The schemes that entries of a table may rest on, and so those that every write to it derives. */
-  #schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
+  /** The schemes that entries of this configuration may rest on. */
+  #ownSchemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
     let known = this.#schemesOf.get(relation.id)
     if (known?.version !== facts.version) {
       const { lists, sensitive } = this.#settings(relation) ?? nothingChosen
@@ -478,14 +494,119 @@ class Engine {
 
   readonly #facetsOf = new Map<RelationId, { version: number; facets: FacetMap }>()
 
-  /** The column groups of a table, as far as writes must know them. */
-  #facets(relation: RelationFacts, facts: CatalogFacts): FacetMap {
+  /** The column groups that this configuration declares. */
+  #ownFacets(relation: RelationFacts, facts: CatalogFacts): FacetMap {
     let known = this.#facetsOf.get(relation.id)
     if (known?.version !== facts.version) {
       known = { version: facts.version, facets: facetMap(this.#settings(relation)?.facets ?? []) }
       this.#facetsOf.set(relation.id, known)
     }
     return known.facets
+  }
+
+  // —— who else is on the store ——
+
+  #createRegistrar(): Registrar {
+    return new Registrar({
+      store: this.#shared.guard,
+      clock: this.#clock,
+      emit: this.#emit,
+      mine: () => this.#mine(),
+      lifeMs: this.#stampTtl() + REGISTERED_LONGER_MS,
+      dropTables: (tables) => this.#dropTables(tables),
+    })
+  }
+
+  #known: { readonly facts: CatalogFacts; readonly key: string; readonly registration: Registration } | undefined
+
+  /** What this configuration keeps, for the register. */
+  #mine(): { readonly key: string; readonly registration: Registration } | undefined {
+    const { facts } = this.#catalog
+    if (!facts || this.#known?.facts === facts) return this.#known
+    const tables = this.#cachedHere(facts).map((relation) => {
+      const schemes = this.#ownSchemes(relation, facts).map(({ kind, columns }) => ({ kind, columns }))
+      return { schema: relation.schema, name: relation.name, schemes, groups: this.#settings(relation)?.facets ?? [] }
+    })
+    const key = registerKey(this.#options.namespace, facts.database)
+    const registration = registrationOf(tables)
+    // Facts that are read again mostly say the same; what is known of one registration holds for an equal one.
+    const same = this.#known?.registration.digest === registration.digest
+    this.#known = { facts, key, registration: same ? (this.#known?.registration as Registration) : registration }
+    return this.#known
+  }
+
+  async #dropTables(tables: readonly RelationId[]): Promise<boolean> {
+    const { facts } = this.#catalog
+    const relations = tables.flatMap((id) => facts?.relations.get(id) ?? [])
+    if (!facts || relations.length < tables.length) return false
+    const batch = relations.map((relation) => ({ epoch: this.#keys(relation, facts).epoch, keys: 'all' as const }))
+    for (const { name } of relations) this.#emit({ type: 'epochReplaced', table: name, reason: 'scheme-new' })
+    return (await this.#delivery.deliver({ tables: batch })) === 'delivered'
+  }
+
+  #hurry(register: string): void {
+    if (this.#known?.key === register) this.#registrar?.hurry()
+  }
+
+  /** All that is kept of a relation: by this configuration, and by others that share the store. */
+  #unionSchemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
+    const own = this.#ownSchemes(relation, facts)
+    const union = this.#registrar?.union
+    const others = this.#textIsExact && union?.tables.get(relation.id)?.schemes
+    if (!others) return own
+    const known = this.#unionSchemesOf.get(relation)
+    if (known?.union === union && known?.own === own) return known.schemes
+    const tokens = new Map([...relation.columns.values()].map(({ name, token }) => [name, token]))
+    const keys = this.#keys(relation, facts)
+    const schemes = others.map(({ kind, columns }) => keys.scheme(kind, columns, tokens))
+    const names = new Set(own.map(({ name }) => name))
+    const all = [...own, ...schemes.filter(({ name }) => !names.has(name))]
+    this.#unionSchemesOf.set(relation, { union, own, schemes: all })
+    return all
+  }
+
+  readonly #unionSchemesOf = new WeakMap<
+    RelationFacts,
+    { union: unknown; own: readonly Scheme[]; schemes: readonly Scheme[] }
+  >()
+
+  /** The column groups of all who share the store: writes spare what every one of them groups. */
+  #unionFacets(relation: RelationFacts, facts: CatalogFacts): FacetMap {
+    const own = this.#ownFacets(relation, facts)
+    const groupings = this.#registrar?.union?.tables.get(relation.id)?.groupings
+    if (!groupings) return own
+    const known = this.#unionFacetsOf.get(groupings)
+    if (known?.own === own) return known.facets
+    const here = this.#isCachedHere(relation) ? [this.#settings(relation)?.facets ?? []] : []
+    const facets = unionFacets([...groupings, ...here])
+    this.#unionFacetsOf.set(groupings, { own, facets })
+    return facets
+  }
+
+  readonly #unionFacetsOf = new WeakMap<object, { own: FacetMap; facets: FacetMap }>()
+
+  /** Others may know columns that the facts here do not have yet, or be of a release that keeps more than this one knows. */
+  #derivable(relation: RelationFacts): boolean {
+    const union = this.#registrar?.union
+    const table = union?.tables.get(relation.id)
+    if (!union || !table) return union?.known !== false
+    const known = table.schemes.every(({ columns }) => columns.every((column) => relation.columns.has(column)))
+    return union.known && table.known && known
+  }
+
+  #register(facts: CatalogFacts): { readonly key: string; readonly version: string } | undefined {
+    if (!this.#registrar) return undefined
+    const { version } = this.#registrar
+    if (this.#registered?.version !== version || this.#registered.facts !== facts)
+      this.#registered = { facts, key: registerKey(this.#options.namespace, facts.database), version }
+    return this.#registered
+  }
+
+  #registered: { readonly facts: CatalogFacts; readonly key: string; readonly version: string } | undefined
+
+  /** By this configuration, or by another that shares the store. */
+  #isCached(relation: RelationFacts): boolean {
+    return this.#isCachedHere(relation) || this.#registrar?.union?.tables.has(relation.id) === true
   }
 
   // —— the two paths ——
@@ -512,8 +633,10 @@ class Engine {
       mayCommitWithin,
       cached: (relation) => this.#isCached(relation),
       cachedRelations: (facts) => this.#cachedRelations(facts),
-      schemes: (relation, facts) => this.#schemes(relation, facts),
-      facets: (relation, facts) => this.#facets(relation, facts),
+      schemes: (relation, facts) => this.#unionSchemes(relation, facts),
+      facets: (relation, facts) => this.#unionFacets(relation, facts),
+      derivable: (relation) => this.#derivable(relation),
+      register: (facts) => this.#register(facts),
       keys: (relation, facts) => this.#keys(relation, facts),
       tagKey: (tag, facts) => tagKey(this.#options.namespace, facts.database, tag),
       maxTouched: (relation) => this.#settings(relation)?.maxTouched ?? 1000,
@@ -532,7 +655,7 @@ class Engine {
       clock: this.#clock,
       voice: this.#voice,
       stampTtlMs: this.#stampTtl(),
-      closed: () => this.#pending() || this.#closed,
+      closed: () => this.#pending() || this.#closed || this.#registrar?.refuses() !== undefined,
       random: Math.random,
     })
   }
@@ -545,7 +668,7 @@ class Engine {
       gate: () => this.#gate(),
       blocks: (table) => this.#blocks(table),
       settings: (relation) => this.#settings(relation),
-      schemes: (relation, facts) => this.#schemes(relation, facts),
+      schemes: (relation, facts) => this.#ownSchemes(relation, facts),
       identity: () => this.#identity,
       match: matchKey,
       read: this.#reader.read,
@@ -566,10 +689,10 @@ class Engine {
       facts: () => this.#facts(),
       identity: () => this.#identity,
       settings: (relation) => this.#settings(relation),
-      schemes: (relation, facts) => this.#schemes(relation, facts),
-      facets: (relation, facts) => this.#facets(relation, facts),
+      schemes: (relation, facts) => this.#ownSchemes(relation, facts),
+      facets: (relation, facts) => this.#ownFacets(relation, facts),
       keys: (relation, facts) => this.#keys(relation, facts),
-      blocks: (table) => (this.#blocks(table) ? 'outcome-unknown' : undefined),
+      blocks: (table) => this.#blocks(table),
       reading,
       cover: coverQuery,
       bind: bindCover,
@@ -593,9 +716,9 @@ class Engine {
     return false
   }
 
-  #blocks(table: RelationId): boolean {
-    for (const peer of this.#peers) if (peer.#unknown.blocks(table)) return true
-    return false
+  #blocks(table: RelationId): BypassReason | undefined {
+    for (const peer of this.#peers) if (peer.#unknown.blocks(table)) return 'outcome-unknown'
+    return this.#registrar?.blocks(table) ? 'scheme-new' : undefined
   }
 
   #gate(): BypassReason | undefined {
@@ -605,7 +728,8 @@ class Engine {
     if (!facts || !this.#identity) return 'starting'
     if (!this.#textIsExact) return 'catalog-unknown'
     if (facts.standby) return 'standby'
-    return this.#pending() ? 'pending-delivery' : undefined
+    if (this.#pending()) return 'pending-delivery'
+    return this.#registrar?.refuses()
   }
 
   #effectOf(text: string): SessionEffect {
@@ -631,7 +755,10 @@ class Engine {
     return {
       stats: () => this.#voice.stats(),
       health: () => this.#health(),
-      ready: (options?: { reload?: boolean }) => this.#catalog.ready(options),
+      ready: async (options?: { reload?: boolean }) => {
+        await this.#catalog.ready(options)
+        await this.#registrar?.idle()
+      },
       reads: (state: 'on' | 'off') => {
         this.#reads = state
       },
@@ -669,6 +796,11 @@ class Engine {
     if (this.#catalog.state === 'failed')
       remarks.push('The catalog cannot be read: no row is cached. Check the role and the connection.')
     if (this.#delivery.pending) remarks.push('Invalidations wait for the store: no hit is served. Check the store.')
+    const registered = this.#identity && !this.#closed ? this.#registrar?.refuses() : undefined
+    if (registered === 'register-stale')
+      remarks.push(
+        'The store did not confirm for two heartbeats that this process is known: no hit is served. Check the store.',
+      )
     if (this.#unknown.any)
       remarks.push('The outcome of a write is not known yet: its tables bypass the cache until it is.')
     if (this.#client.sessionChanged)
@@ -683,6 +815,7 @@ class Engine {
     if (this.#closed) return
     this.#closed = true
     await this.#unknown.close()
+    await this.#registrar?.close()
     this.#catalog.close()
     this.#shared.users--
     this.#shared.voices.delete(this.#emit)
@@ -703,6 +836,9 @@ function refuseOtherStore(real: Database, store: Store): void {
 }
 
 const DEFAULT_TTL_MS = 300_000
+
+/** How much longer than its entries a registration lives, so that a restart finds it (PROTOCOL 3.11, rule 7). */
+const REGISTERED_LONGER_MS = 60_000
 
 /** Share of their life after which facts are read again. */
 const REREAD_EARLY = 0.8

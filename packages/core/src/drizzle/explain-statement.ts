@@ -286,13 +286,12 @@ function explainWrite(origin: Extract<Origin, { parts: unknown }>, context: Stat
   const { intent, statement } = statementPlan(context, origin)
   const table = intent?.relation ? tableName(`${intent.relation.schema}.${intent.relation.name}`) : shape.name
   const facts: Facts = { ...nothing, plan: 'write', table }
-  if (!intent) {
+  if (!intent || reachesNothing(intent)) {
     const because = 'neither the table nor anything that the write can reach is cached'
     return { ...facts, images: 'none needed', title: `${op} ${table}: removes nothing`, notes: [['because', because]] }
   }
   const source = context.read.source(shape, shape.names)
-  const own =
-    source === 'untracked-table' ? [] : ownRemovals(table, intent.plan, statement, keysIn(statement, source, context))
+  const own = intent.table ? ownRemovals(table, intent.plan, statement, keysIn(statement, source, context)) : []
   const invalidates = [...own, ...otherRemovals(intent)]
   const exact = intent.plan.form !== 'none' && !intent.everything && intent.reached.length === 0
   return {
@@ -308,6 +307,10 @@ function explainWrite(origin: Extract<Origin, { parts: unknown }>, context: Stat
     ],
   }
 }
+
+/** On a shared store such a write is watched all the same: another service may begin to cache its table. */
+const reachesNothing = ({ table, reached, everything }: WriteIntent): boolean =>
+  !table && reached.length === 0 && everything === undefined
 
 /** The keys that the statement itself names, if it names any. */
 function keysIn(

@@ -136,10 +136,13 @@ const epochs: Readonly<Record<EpochReason, ToldReason>> = {
   'unknown-outcome': { because: 'whether a write took place is not known' },
   'by-hand': { because: 'the app said so' },
   overflow: { because: 'more keys waited for the store than the queue holds' },
-  'register-lost': { because: 'the register of the services on the store was lost, so others may keep more than is known' },
+  'register-lost': {
+    because: 'the register of the services on the store was lost, so others may keep more than is known',
+  },
   'register-changed': { because: 'a service with other options joined or left since the statement was planned' },
   'register-young': {
-    because: 'the register of the services on the store is younger than three heartbeats, so some may not be back in it',
+    because:
+      'the register of the services on the store is younger than three heartbeats, so some may not be back in it',
   },
   'scheme-new': { because: 'a way of keeping the table came that writers may not have known of' },
 }

@@ -18,13 +18,16 @@ export interface Registration {
 /** The columns and the kind of a scheme: what is left of it beside one table's key names. */
 export type SchemeColumns = Pick<Scheme, 'kind' | 'columns'>
 
+/** The column groups of a table in one configuration. */
+export type Grouping = readonly (readonly string[])[]
+
 /** One cached table of a configuration. */
 export interface RegisteredTable {
   readonly schema: string
   readonly name: string
   readonly schemes: readonly SchemeColumns[]
   /** Column groups (facets); a column in none of them is in `main`. */
-  readonly groups: readonly (readonly string[])[]
+  readonly groups: Grouping
 }
 
 export function registrationOf(tables: readonly RegisteredTable[]): Registration {
@@ -63,7 +66,8 @@ function readWords(part: string): Words | undefined {
 /** What all live configurations cache of one table. */
 export interface UnionTable {
   readonly schemes: readonly SchemeColumns[]
-  readonly facets: FacetMap
+  /** The column groups of each configuration; what they are together, {@link unionFacets} says. */
+  readonly groupings: readonly Grouping[]
   /** False where a part could not be read (another release wrote it): then nobody knows all that rests on the table. */
   readonly known: boolean
 }
@@ -85,14 +89,14 @@ export function unionOf(version: string, parts: Iterable<string>): Union {
     else addWords(open, words)
   }
   const tables = [...open].map(([id, { schemes, groupings, known }]): [RelationId, UnionTable] => {
-    return [id, { schemes, facets: unionFacets(groupings), known }]
+    return [id, { schemes, groupings, known }]
   })
   return { version, tables: new Map(tables), known }
 }
 
 interface OpenTable {
   readonly schemes: SchemeColumns[]
-  readonly groupings: (readonly (readonly string[])[])[]
+  readonly groupings: Grouping[]
   known: boolean
 }
 
@@ -115,7 +119,7 @@ const isGrouping = (value: unknown): value is string[][] => Array.isArray(value)
  * The facets over all configurations (PROTOCOL 3.11): a column is in `main` if one configuration leaves it there, and in
  * each group that any puts it in. So a write spares `main` only where everybody groups every column that it changes.
  */
-export function unionFacets(groupings: readonly (readonly (readonly string[])[])[]): FacetMap {
+export function unionFacets(groupings: readonly Grouping[]): FacetMap {
   if (groupings.every((groups) => groups.length === 0)) return noGroups
   const grouped = new Map<string, { readonly facets: Set<Facet>; configurations: number }>()
   for (const groups of groupings) for (const columns of groups) addGroup(grouped, columns)

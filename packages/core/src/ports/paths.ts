@@ -72,6 +72,8 @@ export interface WriteIntent {
   readonly cascade: readonly CascadeImages[]
   /** The reading of the catalog that it was decided from. */
   readonly version: number | undefined
+  /** The version of the union of all configurations that it was decided from, where several share the store. */
+  readonly union: string | undefined
 }
 
 /** Collects what a transaction makes stale until its commit. */

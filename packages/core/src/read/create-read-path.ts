@@ -16,8 +16,8 @@ export interface ReadPathWith {
   knownFacts(): CatalogFacts | undefined
   /** Why no read at all may be served now. */
   gate(): BypassReason | undefined
-  /** True while the outcome of a write to the table is not known. */
-  blocks(table: RelationId): boolean
+  /** Why nothing of this table may be served now: a write's outcome is unknown, or others do not know yet how it is kept. */
+  blocks(table: RelationId): BypassReason | undefined
   /** Settings of a cached relation; undefined: it is not cached. */
   settings(relation: RelationFacts): TableSettings | undefined
   schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[]
@@ -108,7 +108,8 @@ export class RecordReadPath implements ReadPath {
 
   /** What changes from one moment to the next. */
   #refuseNow({ table }: RecordSource, facts: CatalogFacts): BypassReason | undefined {
-    if (this.#with.blocks(table)) return 'outcome-unknown'
+    const blocked = this.#with.blocks(table)
+    if (blocked) return blocked
     return this.#lost.get(table) === facts.version ? 'records-lost' : undefined
   }
 

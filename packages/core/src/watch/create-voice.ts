@@ -26,6 +26,8 @@ export interface AsideStats extends ReadCounts {
   readonly epochsReplaced: Readonly<Partial<Record<EpochReason, number>>>
   readonly storeFailures: number
   readonly outcomesUnknown: number
+  /** How often the register of a shared store was gone. */
+  readonly registersLost: number
 }
 
 const noReads = (): ReadCounts => ({ hits: 0, negativeHits: 0, misses: 0, fills: 0, joined: 0 })
@@ -52,6 +54,7 @@ export class CountingVoice implements Voice {
   #keys = 0
   #failures = 0
   #unknown = 0
+  #lost = 0
 
   /** Adds a listener; the answer takes it away again. */
   listen(listener: Listener): () => void {
@@ -81,6 +84,7 @@ export class CountingVoice implements Voice {
     } else if (event.type === 'epochReplaced') this.#epochs[event.reason] = (this.#epochs[event.reason] ?? 0) + 1
     else if (event.type === 'storeFailed' || event.type === 'storeLate') this.#failures++
     else if (event.type === 'outcomeUnknown') this.#unknown++
+    else if (event.type === 'registerLost') this.#lost++
   }
 
   #of(table: string): ReadCounts {
@@ -146,6 +150,7 @@ export class CountingVoice implements Voice {
       epochsReplaced: { ...this.#epochs },
       storeFailures: this.#failures,
       outcomesUnknown: this.#unknown,
+      registersLost: this.#lost,
     }
   }
 }

@@ -1,7 +1,9 @@
-import type { Invalidation } from '../model/invalidation.ts'
+import type { InvalidatedTable, Invalidation } from '../model/invalidation.ts'
+import { doubtOf } from '../model/register.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Listener } from '../ports/events.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
+import type { RegisterSight } from '../ports/store.ts'
 import { keysToRemove, type PendingCounts, PendingKeys, type PendingSlice } from './pending-keys.ts'
 
 export type { PendingCounts } from './pending-keys.ts'
@@ -11,6 +13,8 @@ export interface DeliveryOptions {
   clock: Clock
   /** Receives `pendingDelivery` for each batch that has to wait, with what waits in all, and `delivered` at the end. */
   emit: Listener
+  /** The register did not confirm what keys were derived under: whoever knows its union reads it again. */
+  doubted?: (register: string) => void
   /** How many single keys may wait; beyond it tables fall back to their epochs. Default: 100,000. */
   maxPendingKeys?: number
 }
@@ -40,6 +44,8 @@ const KEYS_PER_ATTEMPT = 4_096
 /**
  * Delivery with a bounded queue behind it. A write pays one awaited round trip; when the store fails or is late, the
  * keys wait here, later writes append without waiting, and a loop sends them again after 50 ms, doubling to 1 s.
+ * The same trip looks at the register of those who share the store; where it does not confirm what the keys were derived
+ * under, a second one removes the epochs (PROTOCOL 3.11, rule 4).
  *
  * @example
  * const delivery = createDelivery({ store, clock: systemClock, emit })
@@ -54,6 +60,7 @@ class QueuedDelivery implements Delivery {
   readonly #clock: Clock
   readonly #emit: Listener
   readonly #maxKeys: number
+  readonly #doubted: ((register: string) => void) | undefined
   readonly #waiting = new PendingKeys()
   // Keys of the attempt on its way. A key that comes in meanwhile waits for the next attempt although it is among
   // them: this attempt may have reached the store before the write it comes from was committed.
@@ -65,7 +72,8 @@ class QueuedDelivery implements Delivery {
   #round: Promise<void> = Promise.resolve()
   #closed = false
 
-  constructor({ store, clock, emit, maxPendingKeys = 100_000 }: DeliveryOptions) {
+  constructor({ store, clock, emit, doubted, maxPendingKeys = 100_000 }: DeliveryOptions) {
+    this.#doubted = doubted
     this.#store = store
     this.#clock = clock
     this.#emit = emit
@@ -83,12 +91,38 @@ class QueuedDelivery implements Delivery {
   }
 
   async deliver(batch: Invalidation): Promise<'delivered' | 'queued'> {
-    const keys = keysToRemove(batch.tables)
-    if (keys.length === 0) return 'delivered'
+    if (keysToRemove(batch.tables).length === 0 && registersOf(batch.tables).length === 0) return 'delivered'
     // After close() no loop sends what waits, so each batch gets its own attempt.
-    if ((!this.pending || this.#closed) && (await this.#store.remove(keys))) return 'delivered'
-    this.#queue(batch)
+    const left = !this.pending || this.#closed ? await this.#remove(batch.tables) : batch.tables
+    if (left.length === 0) return 'delivered'
+    this.#queue({ tables: left })
     return 'queued'
+  }
+
+  /** Removes what the tables name, and the epochs of those that the register does not confirm. Answers what is left. */
+  async #remove(tables: readonly InvalidatedTable[]): Promise<readonly InvalidatedTable[]> {
+    const registers = registersOf(tables)
+    const keys = keysToRemove(tables)
+    if (registers.length === 0) return (await this.#store.remove(keys)) ? [] : tables
+    const sights = await this.#store.removeAndLook(keys, registers)
+    if (!sights) return tables
+    const wide = this.#doubt(tables, new Map(registers.map((register, at) => [register, sights[at] ?? null])))
+    if (wide.length === 0) return []
+    const done = await this.#store.remove(keysToRemove(wide))
+    return done ? [] : wide
+  }
+
+  #doubt(tables: readonly InvalidatedTable[], sights: ReadonlyMap<string, RegisterSight | null>): InvalidatedTable[] {
+    const wide: InvalidatedTable[] = []
+    for (const { epoch, keys, derived } of tables) {
+      if (keys === 'all' || !derived) continue
+      const reason = doubtOf(sights.get(derived.register) ?? null, derived.version)
+      if (!reason) continue
+      wide.push({ epoch, keys: 'all' })
+      this.#emit({ type: 'epochReplaced', table: derived.label, reason })
+      if (reason !== 'register-young') this.#doubted?.(derived.register)
+    }
+    return wide
   }
 
   close(): Promise<void> {
@@ -131,12 +165,11 @@ class QueuedDelivery implements Delivery {
 
   async #send(slice: PendingSlice): Promise<boolean> {
     this.#sending = slice
-    const keys = keysToRemove(slice.tables)
-    const done = await this.#store.remove(keys)
+    const left = await this.#remove(slice.tables)
     this.#sending = undefined
-    if (done) this.#sent += keys.length
-    else this.#keep(slice)
-    return done
+    if (left.length === 0) this.#sent += keysToRemove(slice.tables).length
+    else this.#keep({ tables: left })
+    return left.length === 0
   }
 
   #finish(): void {
@@ -147,4 +180,9 @@ class QueuedDelivery implements Delivery {
     this.#retryMs = FIRST_RETRY_MS
     this.#emit({ type: 'delivered', keys, waitedMs })
   }
+}
+
+/** The registers that must confirm what keys were derived under; a table that falls as a whole asks none. */
+function registersOf(tables: readonly InvalidatedTable[]): string[] {
+  return [...new Set(tables.flatMap(({ keys, derived }) => (keys !== 'all' && derived ? [derived.register] : [])))]
 }

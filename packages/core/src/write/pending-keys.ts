@@ -1,4 +1,4 @@
-import type { InvalidatedTable } from '../model/invalidation.ts'
+import type { DerivedUnder, InvalidatedTable } from '../model/invalidation.ts'
 
 export interface PendingCounts {
   /** Single keys that wait. */
@@ -16,6 +16,8 @@ export interface PendingSlice {
 /** Keys that wait for delivery, merged, and bounded: beyond the bound the tables with most keys turn into their epoch. */
 export class PendingKeys {
   readonly #tables = new Map<string, Set<string> | 'all'>()
+  /** What a table's keys were derived under, to be confirmed at their delivery however late that is. */
+  readonly #derived = new Map<string, DerivedUnder>()
   #keys = 0
   #epochs = 0
 
@@ -27,11 +29,14 @@ export class PendingKeys {
     return this.#tables.size === 0
   }
 
-  add({ epoch, keys }: InvalidatedTable): void {
+  add({ epoch, keys, derived }: InvalidatedTable): void {
     const known = this.#tables.get(epoch)
     if (known === 'all') return
-    if (keys === 'all') this.#widen(epoch)
-    else if (keys.length > 0) this.#merge(epoch, known ?? new Set(), keys)
+    if (keys === 'all' || (known && this.#derived.get(epoch)?.version !== derived?.version)) this.#widen(epoch)
+    else if (keys.length > 0 || derived) {
+      this.#merge(epoch, known ?? new Set(), keys)
+      if (derived) this.#derived.set(epoch, derived)
+    }
   }
 
   #merge(epoch: string, known: Set<string>, keys: readonly string[]): void {
@@ -52,7 +57,8 @@ export class PendingKeys {
     for (const epoch of this.#epochsFirst()) {
       const room = maxKeys - taken.#keys - taken.#epochs
       if (room <= 0) break
-      taken.add({ epoch, keys: this.#takeFrom(epoch, room) })
+      const derived = this.#derived.get(epoch)
+      taken.add({ epoch, keys: this.#takeFrom(epoch, room), ...(derived && { derived }) })
     }
     return { tables: [...taken.#list()], counts: taken.counts }
   }
@@ -88,6 +94,7 @@ export class PendingKeys {
     if (known === 'all') this.#epochs--
     else this.#keys -= known?.size ?? 0
     this.#tables.delete(epoch)
+    this.#derived.delete(epoch)
   }
 
   #largest(): string {
@@ -102,7 +109,10 @@ export class PendingKeys {
   }
 
   *#list(): Iterable<InvalidatedTable> {
-    for (const [epoch, keys] of this.#tables) yield { epoch, keys: keys === 'all' ? keys : [...keys] }
+    for (const [epoch, keys] of this.#tables) {
+      const derived = this.#derived.get(epoch)
+      yield { epoch, keys: keys === 'all' ? keys : [...keys], ...(derived && { derived }) }
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import type { RelationId } from '../model/facts.ts'
+import { NO_VERSION } from '../model/register.ts'
 import type { EpochReason } from '../ports/events.ts'
 import type { NamedTable, Scope } from '../ports/paths.ts'
 
@@ -28,6 +29,8 @@ export class Changes implements Scope {
   ddl = false
   /** The oldest reading of the catalog that keys and tables were derived from. */
   since: number | undefined
+  /** The version of the union that all keys were derived under; see {@link Changes.derivedUnder}. */
+  union: string | undefined
   readonly #parent: Changes | undefined
   #over = false
   /** This savepoint has ended: what still comes in belongs to the transaction around it. */
@@ -74,6 +77,12 @@ export class Changes implements Scope {
   /** Notes under which reading of the catalog something was derived. */
   derivedFrom(version: number | undefined): void {
     if (version !== undefined && version < (this.since ?? Number.POSITIVE_INFINITY)) this.since = version
+  }
+
+  /** Notes the version of the union that a statement was planned with. Two versions in one scope are no version at all. */
+  derivedUnder(version: string | undefined): void {
+    if (version === undefined) return
+    this.union = this.union === undefined || this.union === version ? version : NO_VERSION
   }
 
   addTable(table: RelationId, reason: EpochReason): void {
@@ -129,6 +138,7 @@ export class Changes implements Scope {
     for (const tag of child.tags) this.tags.add(tag)
     this.ddl ||= child.ddl
     this.derivedFrom(child.since)
+    this.derivedUnder(child.union)
   }
 
   /** Forgets what was collected; a scope that was made known starts again. */
@@ -141,5 +151,6 @@ export class Changes implements Scope {
     this.everything = undefined
     this.ddl = false
     this.since = undefined
+    this.union = undefined
   }
 }

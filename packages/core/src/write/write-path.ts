@@ -2,7 +2,7 @@ import { AsideError } from '../errors.ts'
 import { type FacetMap, MAIN } from '../model/facets.ts'
 import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
 import { findRelation } from '../model/facts.ts'
-import type { InvalidatedTable, Invalidation } from '../model/invalidation.ts'
+import type { DerivedUnder, InvalidatedTable, Invalidation } from '../model/invalidation.ts'
 import type { Scheme, TableKeys } from '../model/keys.ts'
 import { stampKey } from '../model/keys.ts'
 import type { SqlVerdict } from '../model/verdict.ts'
@@ -65,6 +65,10 @@ export interface WriteWith {
   schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[]
   /** The column groups of all live configurations. */
   facets(relation: RelationFacts, facts: CatalogFacts): FacetMap
+  /** False where a live configuration keeps the table in a way that cannot be derived here. */
+  derivable(relation: RelationFacts, facts: CatalogFacts): boolean
+  /** The register of those who share the store, and the version of the union that is known; undefined: nobody does. */
+  register(facts: CatalogFacts): { readonly key: string; readonly version: string } | undefined
   keys(relation: RelationFacts, facts: CatalogFacts): TableKeys
   maxTouched(relation: RelationFacts): number
   /** Key of the stamp of a tag. */
@@ -105,7 +109,7 @@ export class WriteThrough implements WritePath {
 
   get planKey(): string | undefined {
     const facts = this.#with.facts()
-    return facts && `${facts.version}.${this.#keysMove.size}`
+    return facts && `${facts.version}.${this.#keysMove.size}.${this.#with.register(facts)?.version}`
   }
 
   async awaitFacts(): Promise<void> {
@@ -121,7 +125,9 @@ export class WriteThrough implements WritePath {
     const relation = facts && findRelation(facts, table.schema, table.name)
     if (!facts || !relation) return untold
     this.#noteKeyUpdate(relation, statement.changed)
-    if (this.#intents?.facts !== facts) this.#intents = { facts, known: new Map() }
+    const union = this.#with.register(facts)?.version
+    if (this.#intents?.facts !== facts || this.#intents.union !== union)
+      this.#intents = { facts, union, known: new Map() }
     const { known } = this.#intents
     const question = questionOf(statement, relation)
     const name = `${statement.repeatable} ${this.#nameOf(question)}`
@@ -133,7 +139,13 @@ export class WriteThrough implements WritePath {
   }
 
   /** Decided once for statements of one kind: the same ones come again with other values. */
-  #intents: { readonly facts: CatalogFacts; readonly known: Map<string, WriteIntent | undefined> } | undefined
+  #intents:
+    | {
+        readonly facts: CatalogFacts
+        readonly union: string | undefined
+        readonly known: Map<string, WriteIntent | undefined>
+      }
+    | undefined
 
   /** All that a plan is made from, beside the facts. */
   #nameOf({ relation, op, conflict, from, returning, nameable, native, atMost, changed }: WriteQuestion): string {
@@ -146,10 +158,16 @@ export class WriteThrough implements WritePath {
     const { relation } = question
     const reached = this.#reach(facts, relation, reachOps(question), question.changed)
     const cascade = this.#cascade(facts, question, repeatable, reached)
+    const under = { version: facts.version, union: this.#with.register(facts)?.version }
     if (!this.#with.cached(relation))
-      return reached.reached.length > 0 || reached.everything
-        ? { ...untouchedPlan, ...reached, cascade, relation, version: facts.version }
+      // Where several share the store, somebody may begin to cache the table before this write is over.
+      return reached.reached.length > 0 || reached.everything || under.union !== undefined
+        ? { ...untouchedPlan, ...reached, cascade, relation, ...under }
         : undefined
+    if (!this.#with.derivable(relation, facts)) {
+      const plan: WritePlan = { ...nothingLearned, reason: 'register-changed' }
+      return { plan, relation, table: this.#with.keys(relation, facts), ...reached, cascade, ...under }
+    }
     const plan = planWrite(question, {
       serverVersion: facts.serverVersion,
       schemes: this.#with.schemes(relation, facts),
@@ -157,7 +175,7 @@ export class WriteThrough implements WritePath {
       maxTouched: this.#with.maxTouched(relation),
       keysMove: this.#keysMove.has(relation.id),
     })
-    return { plan, relation, table: this.#with.keys(relation, facts), ...reached, cascade, version: facts.version }
+    return { plan, relation, table: this.#with.keys(relation, facts), ...reached, cascade, ...under }
   }
 
   /** Exact where the statement names its rows by key; else, or where more than foreign keys leads on, tables fall whole. */
@@ -170,6 +188,7 @@ export class WriteThrough implements WritePath {
     if (op === 'insert' || reached.length === 0 || everything || always || !repeatable) return []
     if (atMost === undefined || atMost > this.#with.maxTouched(relation)) return []
     const steps = this.#with.cascades(facts, relation, op, changed) ?? []
+    if (steps.some(({ child }) => this.#with.cached(child) && !this.#with.derivable(child, facts))) return []
     return steps.map((step) =>
       imagesOfStep(step, this.#cachedChild(facts, step.child), this.#with.maxTouched(relation)),
     )
@@ -186,7 +205,7 @@ export class WriteThrough implements WritePath {
 
   reachesNothing(table: NamedTable): boolean {
     const facts = this.#with.facts()
-    if (!facts) return false
+    if (!facts || this.#with.register(facts)) return false
     if (this.#harmless?.facts !== facts) this.#harmless = { facts, known: new WeakMap() }
     const known = this.#harmless.known.get(table)
     if (known !== undefined) return known
@@ -273,10 +292,13 @@ export class WriteThrough implements WritePath {
 
   #changesOf(intent: WriteIntent, touched: TouchedRows, cascaded: CascadedRows | undefined): Changes {
     const changes = new Changes()
-    const { relation, plan, table, reached, everything, always, version } = intent
+    const { relation, plan, table, reached, everything, always, version, union } = intent
     changes.derivedFrom(version)
+    changes.derivedUnder(union)
     // A rule may write in the statement's place, and the count is then not of the rows that changed.
     const happened = touched.count !== 0 || touched.images.length > 0 || relation?.rules === true
+    const acts = happened || always || (relation?.triggers.length ?? 0) > 0
+    if (relation && union !== undefined && acts) changes.harmless.add(relation.id)
     if (relation && this.#with.cached(relation) && happened) {
       const derived = table ? deriveKeys(plan, touched, relation, table) : noImages
       if ('epoch' in derived) changes.addTable(relation.id, derived.epoch)
@@ -385,7 +407,7 @@ export class WriteThrough implements WritePath {
     const changes = new Changes()
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
-    changes.derivedFrom(facts?.version)
+    this.#deriveNow(changes, facts)
     if (!facts || !relation) changes.addNamed(table, 'by-hand')
     else this.#addWritten(changes, facts, relation, rows)
     await this.#queueOrPublish(changes, scope, 'hand')
@@ -441,10 +463,15 @@ export class WriteThrough implements WritePath {
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
     const changes = new Changes()
-    changes.derivedFrom(facts?.version)
+    this.#deriveNow(changes, facts)
     if (!facts || !relation) changes.addNamed(table, 'by-hand')
     else changes.addKeys(relation.id, this.#keysOfKey(facts, relation, row))
     await this.#queueOrPublish(changes, scope, 'hand')
+  }
+
+  #deriveNow(changes: Changes, facts: CatalogFacts | undefined): void {
+    changes.derivedFrom(facts?.version)
+    changes.derivedUnder(facts && this.#with.register(facts)?.version)
   }
 
   #keysOfKey(facts: CatalogFacts, relation: RelationFacts, row: Readonly<Record<string, unknown>>): string[] {
@@ -488,7 +515,7 @@ export class WriteThrough implements WritePath {
 
   /** Exact where the rows give every column of every scheme; else the whole table, and what it reaches. */
   #addWritten(changes: Changes, facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows | undefined): void {
-    const keys = rows && this.#keysOfRows(facts, relation, rows)
+    const keys = rows && this.#with.derivable(relation, facts) && this.#keysOfRows(facts, relation, rows)
     if (keys) changes.addKeys(relation.id, keys)
     else this.#addWhole(changes, facts, relation, 'by-hand')
   }
@@ -526,7 +553,9 @@ export class WriteThrough implements WritePath {
 
   #tell({ batch, keys, epochs, labels }: Expanded, cause: InvalidateCause): Promise<'delivered' | 'queued'> {
     for (const { table, reason } of epochs) this.#with.voice.emit({ type: 'epochReplaced', table, reason })
-    this.#with.voice.emit({ type: 'invalidate', keys, epochs: epochs.length, tables: labels, cause })
+    // Without a label there is nothing to drop, as far as is known: the register is asked all the same.
+    if (labels.length > 0)
+      this.#with.voice.emit({ type: 'invalidate', keys, epochs: epochs.length, tables: labels, cause })
     return this.#with.deliver({ tables: batch })
   }
 
@@ -543,7 +572,8 @@ export class WriteThrough implements WritePath {
       expanded.labels.push(relation.name)
       if (change instanceof Set) {
         expanded.keys += change.size
-        expanded.batch.push({ epoch: keys.epoch, keys: [...change] })
+        const derived = this.#derived(relation, facts, resolved)
+        expanded.batch.push({ epoch: keys.epoch, keys: [...change], ...(derived && { derived }) })
       } else {
         expanded.epochs.push({ table: relation.name, reason: change.reason })
         expanded.batch.push({ epoch: keys.epoch, keys: 'all' })
@@ -551,7 +581,36 @@ export class WriteThrough implements WritePath {
     }
     // A tag is one stamp, like an epoch: there is nothing finer that would have to be told apart under it.
     for (const tag of resolved.tags) expanded.batch.push({ epoch: this.#with.tagKey(tag, facts), keys: 'all' })
+    expanded.batch.push(...this.#unnoticed(resolved, facts))
     return expanded
+  }
+
+  /**
+   * Tables that the changes may reach and that nobody is known to cache: should somebody have begun to, the register says
+   * so with the delivery, and their epochs fall.
+   */
+  #unnoticed(changes: Changes, facts: CatalogFacts): InvalidatedTable[] {
+    if (!this.#with.register(facts)) return []
+    const reached = changes.everything ? [...facts.relations.keys()] : this.#reachable(changes, facts)
+    return reached.flatMap((id) => {
+      const relation = facts.relations.get(id)
+      if (!relation || (changes.tables.has(id) && this.#with.cached(relation))) return []
+      const derived = this.#derived(relation, facts, changes)
+      return derived ? [{ epoch: this.#with.keys(relation, facts).epoch, keys: [], derived }] : []
+    })
+  }
+
+  #reachable({ tables, harmless }: Changes, facts: CatalogFacts): RelationId[] {
+    const from = new Set([...tables.keys(), ...harmless])
+    const ways = [...from].map((id) => this.#with.reach(facts, id, 'any', 'all'))
+    if (ways.some(({ undeclared }) => undeclared.length > 0)) return [...facts.relations.keys()]
+    return [...new Set([...from, ...ways.flatMap((way) => [...way.tables.keys()])])]
+  }
+
+  /** What a statement was planned with; what only now became tables was understood under the union that is known now. */
+  #derived(relation: RelationFacts, facts: CatalogFacts, { union }: Changes): DerivedUnder | undefined {
+    const register = this.#with.register(facts)
+    return register && { register: register.key, version: union ?? register.version, label: relation.name }
   }
 
   /** Names and texts understood under the facts: only tables are left. */
@@ -637,4 +696,5 @@ const untold: WriteIntent = {
   everything: 'catalog-unknown',
   always: true,
   version: undefined,
+  union: undefined,
 }
