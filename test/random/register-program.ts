@@ -1,0 +1,122 @@
+/**
+ * One of several services with different options over one PostgreSQL and one Redis. It goes through rounds, as a service
+ * that is deployed anew: each has its own tables, its own wrap and its own store. What it saw goes to its parent.
+ */
+import { redisStore } from '@drizzle-aside/redis'
+import { type AsideEvent, cached, withCache } from 'drizzle-aside'
+import { eq, sql } from 'drizzle-orm'
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
+import { drizzle as overPostgresJs } from 'drizzle-orm/postgres-js'
+import { Pool } from 'pg'
+import postgres from 'postgres'
+import { createClient } from 'redis'
+import { Random } from './random.ts'
+import { others, type Service } from './register-service.ts'
+import { type Record, slotName, slots } from './slots.ts'
+
+const task = JSON.parse(process.argv[2] as string) as Service
+const random = new Random(task.seed)
+const base = BigInt(task.base)
+const now = (): number => Number(process.hrtime.bigint() - base)
+const tell = (what: unknown): void => void process.send?.(what)
+
+const redis = createClient({ url: task.redis })
+await redis.connect()
+const pool = new Pool({ connectionString: task.database, max: 8 })
+const postgresJs = postgres(task.database, { max: 8, onnotice: () => {} })
+const record = { reads: [] as number[], writes: [] as number[], troubles: [] as string[], hits: 0, misses: 0 }
+const epochs: string[] = []
+const told = ['storeFailed', 'storeLate', 'pendingDelivery', 'outcomeUnknown', 'recordsLost', 'derivationFailed']
+
+function open(tables: readonly string[]) {
+  const options = {
+    store: redisStore(redis),
+    namespace: task.namespace,
+    tables: [slots, others].flatMap((table) =>
+      tables.includes(table === slots ? 'slots' : 'others') ? [cached(table)] : [],
+    ),
+    // A busy machine is no fault: what is counted are answers, not times.
+    readDeadline: '10s',
+    invalidateDeadline: '60s',
+    on: (event: AsideEvent) => {
+      if (told.includes(event.type)) record.troubles.push(JSON.stringify(event))
+      if (event.type === 'epochReplaced') epochs.push(`${task.name}: ${event.table}: ${event.reason}`)
+    },
+  } as const
+  const db =
+    task.driver === 'postgres-js' ? withCache(overPostgresJs(postgresJs), options) : withCache(drizzle(pool), options)
+  return db as ReturnType<typeof withCache<NodePgDatabase>>
+}
+let db = open(task.rounds[0] as readonly string[])
+await db.$aside.ready()
+
+async function read(): Promise<void> {
+  const row = random.below(task.rows)
+  const slot = random.chance(0.5) ? random.below(task.places) : undefined
+  const start = now()
+  const where = slot === undefined ? eq(slots.id, row) : eq(slots.slot, slotName(row, slot))
+  const [found] = await db.select().from(slots).where(where)
+  record.reads.push(row, slot ?? -1, start, now(), found?.version ?? -1, found ? placeOf(found.slot) : -1)
+}
+
+async function write(): Promise<void> {
+  const row = random.below(task.rows)
+  const moves = random.chance(0.5)
+  const set = { version: sql`${slots.version} + 1`, ...(moves && { slot: slotName(row, random.below(task.places)) }) }
+  const returning = { version: slots.version, slot: slots.slot }
+  const start = now()
+  const update = (on: Pick<typeof db, 'update'>) =>
+    on.update(slots).set(set).where(eq(slots.id, row)).returning(returning)
+  const [changed] = random.chance(0.5) ? await update(db) : await db.transaction((tx) => update(tx))
+  if (!changed) throw new Error(`Row ${row} was not updated.`)
+  record.writes.push(row, changed.version, placeOf(changed.slot), start, now())
+}
+
+const placeOf = (slot: string): number => Number(slot.split('/')[1])
+
+async function round(): Promise<void> {
+  let left = task.steps
+  const work = async (): Promise<void> => {
+    while (left-- > 0) {
+      if (left % 100 === 0) tell('step')
+      if (random.chance(task.writeShare)) await write()
+      else await read()
+    }
+  }
+  await Promise.all(Array.from({ length: task.concurrency }, work))
+}
+
+/** Until everybody has read the same union: a write that meets a newer one says so by an epoch, and reads it. */
+async function agree(): Promise<void> {
+  do {
+    epochs.length = 0
+    await db.$aside.invalidate(slots, { id: -1 })
+    await db.$aside.ready()
+  } while (epochs.length > 0)
+}
+
+async function run(): Promise<void> {
+  if (task.agree) await agree()
+  for (const [at, tables] of task.rounds.entries()) {
+    if (at > 0) {
+      db = open(tables)
+      await db.$aside.ready()
+    }
+    await round()
+    const { hits, misses } = db.$aside.stats()
+    record.hits += hits
+    record.misses += misses
+    await db.$aside.close()
+  }
+  redis.destroy()
+  await pool.end()
+  await postgresJs.end()
+  process.send?.({ record: record satisfies Record, epochs }, () => process.disconnect())
+}
+process.once('message', () => {
+  run().catch((error) => {
+    console.error(error)
+    process.exit(1)
+  })
+})
+tell('ready')
