@@ -179,6 +179,34 @@ describe('services with different options', () => {
     expect(writer.epochs()).toEqual([])
   })
 
+  test('lists and column groups of one are known to the writes of all, as if they had declared them', async () => {
+    const removed: string[][] = []
+    const store: StoreHook = (verb, keys) => {
+      if (verb === 'look') removed.push([...keys].sort())
+      return undefined
+    }
+    const declared = cached(users, { lists: (t) => [[t.name, t.email]], facets: (t) => ({ texts: [t.name] }) })
+    const elder = await service({ tables: [declared], store })
+    const writer = await service({ tables: [], store })
+    await grown(elder, writer)
+    const keysOf = async (each: Service): Promise<string[]> => {
+      removed.length = 0
+      await rename(each, 'x')
+      await outside(database.url, `update users set name = 'old' where id = 1`)
+      return removed[0] as string[]
+    }
+    const wholeTable = (keys: readonly string[]) => keys.find((key) => key.includes(':T{'))
+    const keys = await keysOf(elder)
+    expect(await keysOf(writer)).toEqual(keys)
+    expect(keys.some((key) => key.includes('2,5:email=v5:one@x4:name=v1:x'))).toBe(true)
+    expect(wholeTable(keys)).toMatch(/g4:name$/)
+    // One that groups nothing, and no write spares what it keeps.
+    const third = await service({ tables: [cached(users)], store })
+    await grown(elder, writer, third)
+    for (const each of [elder, writer, third]) expect(wholeTable(await keysOf(each))).toMatch(/m$/)
+    expect([elder, writer, third].flatMap((each) => each.epochs())).toEqual([])
+  })
+
   test('what a write reaches counts, too: a cascade into a table that only another service caches', async () => {
     const reader = await worker()
     const writer = await service({ tables: [] })

@@ -75,7 +75,7 @@ describe('a registration', () => {
     expect([union.known, table?.known]).toEqual([true, true])
     expect(table?.schemes).toEqual(expect.arrayContaining([...users.schemes, ...other.schemes]))
     expect(table?.schemes).toHaveLength(3)
-    expect(table?.facets.facetsOf('likes')).toEqual([MAIN, groupFacet(['likes', 'views'])])
+    expect(unionFacets(table?.groupings ?? []).facetsOf('likes')).toEqual([MAIN, groupFacet(['likes', 'views'])])
     expect(union.tables.get(relationId('a.b', 'q"t'))).toMatchObject({ schemes: [], known: true })
     for (const part of registrationOf([odd]).parts) expect(tableOfPart(part)).toBe(relationId('a.b', 'q"t'))
   })
