@@ -397,11 +397,13 @@ describe('the register is lost', () => {
     expect(writer.epochs()).toContain('users: register-young')
   })
 
-  test('and grows old while the reader has no heartbeat: then it neither hits nor fills (U10)', async () => {
+  /** Lost, made anew without the reader, and grown old before the reader could enter it again; then a write resolves. */
+  async function aloneInTime() {
     let cut = false
-    const { reader, writer, third } = await steady({
+    const services = await steady({
       store: (verb) => (cut && verb === 'enter' ? Promise.reject(new Error('cut off')) : undefined),
     })
+    const { reader, writer, third } = services
     await lose()
     cut = true
     await third.beat()
@@ -409,23 +411,22 @@ describe('the register is lost', () => {
     for (const each of [reader, writer]) for (let beat = 0; beat < 3; beat++) await each.beat()
     await rename(writer, 'new')
     expect(writer.epochs()).toEqual([])
+    const mend = (): void => {
+      cut = false
+    }
+    return { ...services, mend }
+  }
+
+  test('and grows old while the reader has no heartbeat: then it neither hits nor fills (U10)', async () => {
+    const { reader } = await aloneInTime()
     expect(await nameOf(reader)).toBe('new')
     expect(reader.bypasses()).toEqual(['register-stale'])
     expect(reader.db.$aside.health().remarks.join()).toContain('two heartbeats')
   })
 
   test('and the reader comes back with entries of an earlier life (U12)', async () => {
-    let cut = false
-    const { reader, writer, third } = await steady({
-      store: (verb) => (cut && verb === 'enter' ? Promise.reject(new Error('cut off')) : undefined),
-    })
-    await lose()
-    cut = true
-    await third.beat()
-    storeClock.advance(3 * PERIOD)
-    for (const each of [reader, writer]) for (let beat = 0; beat < 3; beat++) await each.beat()
-    await rename(writer, 'new')
-    cut = false
+    const { reader, mend } = await aloneInTime()
+    mend()
     for (let beat = 0; beat < 2; beat++) await reader.beat()
     expect(reader.epochs()).toEqual(['users: scheme-new'])
     expect(await nameOf(reader)).toBe('new')

@@ -4,7 +4,6 @@
  */
 import { redisStore } from '@drizzle-aside/redis'
 import { type AsideEvent, cached, withCache } from 'drizzle-aside'
-import { eq, sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { drizzle as overPostgresJs } from 'drizzle-orm/postgres-js'
 import { Pool } from 'pg'
@@ -12,12 +11,11 @@ import postgres from 'postgres'
 import { createClient } from 'redis'
 import { Random } from './random.ts'
 import { others, type Service } from './register-service.ts'
-import { type Record, slotName, slots } from './slots.ts'
+import { slotSteps } from './slot-steps.ts'
+import { type Record, slots } from './slots.ts'
 
 const task = JSON.parse(process.argv[2] as string) as Service
 const random = new Random(task.seed)
-const base = BigInt(task.base)
-const now = (): number => Number(process.hrtime.bigint() - base)
 const tell = (what: unknown): void => void process.send?.(what)
 
 const redis = createClient({ url: task.redis })
@@ -50,29 +48,7 @@ function open(tables: readonly string[]) {
 let db = open(task.rounds[0] as readonly string[])
 await db.$aside.ready()
 
-async function read(): Promise<void> {
-  const row = random.below(task.rows)
-  const slot = random.chance(0.5) ? random.below(task.places) : undefined
-  const start = now()
-  const where = slot === undefined ? eq(slots.id, row) : eq(slots.slot, slotName(row, slot))
-  const [found] = await db.select().from(slots).where(where)
-  record.reads.push(row, slot ?? -1, start, now(), found?.version ?? -1, found ? placeOf(found.slot) : -1)
-}
-
-async function write(): Promise<void> {
-  const row = random.below(task.rows)
-  const moves = random.chance(0.5)
-  const set = { version: sql`${slots.version} + 1`, ...(moves && { slot: slotName(row, random.below(task.places)) }) }
-  const returning = { version: slots.version, slot: slots.slot }
-  const start = now()
-  const update = (on: Pick<typeof db, 'update'>) =>
-    on.update(slots).set(set).where(eq(slots.id, row)).returning(returning)
-  const [changed] = random.chance(0.5) ? await update(db) : await db.transaction((tx) => update(tx))
-  if (!changed) throw new Error(`Row ${row} was not updated.`)
-  record.writes.push(row, changed.version, placeOf(changed.slot), start, now())
-}
-
-const placeOf = (slot: string): number => Number(slot.split('/')[1])
+const { read, write } = slotSteps(() => db, task, random, record)
 
 async function round(): Promise<void> {
   let left = task.steps

@@ -4,18 +4,16 @@
  */
 import { redisStore } from '@drizzle-aside/redis'
 import { cached, withCache } from 'drizzle-aside'
-import { eq, sql } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { Pool } from 'pg'
 import { createClient } from 'redis'
 import { gatedPool } from '../harness/gates.ts'
 import { Random } from './random.ts'
-import { type Record, slotName, slots, type Task } from './slots.ts'
+import { slotSteps } from './slot-steps.ts'
+import { type Record, slots, type Task } from './slots.ts'
 
 const task = JSON.parse(process.argv[2] as string) as Task
 const random = new Random(task.seed)
-const base = BigInt(task.base)
-const now = (): number => Number(process.hrtime.bigint() - base)
 
 const redis = createClient({ url: task.redis })
 await redis.connect()
@@ -57,31 +55,12 @@ const db = withCache(drizzle(pool), {
 await db.$aside.ready()
 
 const record: Record = { reads: [], writes: [], troubles, hits: 0, misses: 0 }
-async function read(): Promise<void> {
-  const row = random.below(task.rows)
-  const slot = random.chance(0.5) ? random.below(task.places) : undefined
-  const start = now()
-  const where = slot === undefined ? eq(slots.id, row) : eq(slots.slot, slotName(row, slot))
-  const [found] = await db.select().from(slots).where(where)
-  record.reads.push(row, slot ?? -1, start, now(), found?.version ?? -1, found ? placeOf(found.slot) : -1)
-}
-
+const steps = slotSteps(() => db, task, random, record)
 async function write(): Promise<void> {
-  const row = random.below(task.rows)
-  const moves = random.chance(0.5)
-  const set = { version: sql`${slots.version} + 1`, ...(moves && { slot: slotName(row, random.below(task.places)) }) }
-  const returning = { version: slots.version, slot: slots.slot }
-  const start = now()
-  const update = (on: Pick<typeof db, 'update'>) =>
-    on.update(slots).set(set).where(eq(slots.id, row)).returning(returning)
-  const [changed] = random.chance(0.5) ? await update(db) : await db.transaction((tx) => update(tx))
-  if (!changed) throw new Error(`Row ${row} was not updated.`)
-  record.writes.push(row, changed.version, placeOf(changed.slot), start, now())
+  await steps.write()
   resolved++
   release()
 }
-
-const placeOf = (slot: string): number => Number(slot.split('/')[1])
 
 async function work(): Promise<void> {
   while (reads + writes > 0) {
@@ -91,7 +70,7 @@ async function work(): Promise<void> {
       await write()
     } else {
       reads--
-      await read()
+      await steps.read()
     }
   }
 }
