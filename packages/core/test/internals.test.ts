@@ -37,7 +37,7 @@ describe('a Drizzle that differs is told apart by name', () => {
       changed({ buildSelection: 1, sqlToQuery: null }, {}),
       ['dialect.buildSelection', 'dialect.sqlToQuery'],
     ],
-    ['casing is elsewhere', changed({ casing: {} }, {}), ['dialect.casing.getColumnCasing']],
+    ['casing is elsewhere', changed({ casing: {} }, {}), ['dialect.casing.getColumnCasing', 'dialect.casing.convert']],
     [
       'prepareQuery takes other parameters',
       changed({}, { prepareQuery: (_a: unknown, _b: unknown, _c: unknown) => undefined }),

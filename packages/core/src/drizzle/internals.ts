@@ -1,6 +1,30 @@
 import * as drizzle from 'drizzle-orm'
-import { Column, entityKind, is, Param, Placeholder, SQL, StringChunk, Table } from 'drizzle-orm'
-import { PgDatabase } from 'drizzle-orm/pg-core'
+import {
+  Column,
+  entityKind,
+  is,
+  Name,
+  Param,
+  Placeholder,
+  SQL,
+  StringChunk,
+  Subquery,
+  Table,
+  View,
+  ViewBaseConfig,
+} from 'drizzle-orm'
+import {
+  integer,
+  isPgEnum,
+  PgDatabase,
+  PgDeleteBase,
+  PgInsertBase,
+  PgSelectQueryBuilderBase,
+  PgUpdateBase,
+  pgTable,
+  pgView,
+  QueryBuilder,
+} from 'drizzle-orm/pg-core'
 import { npmVersion } from 'drizzle-orm/version'
 import { AsideError } from '../errors.ts'
 
@@ -45,6 +69,25 @@ export interface SelectConfig {
   readonly setOperators: readonly unknown[]
 }
 
+/** One join of a select builder. */
+export interface JoinConfig {
+  readonly on?: unknown
+  readonly table: unknown
+  readonly joinType: 'inner' | 'left' | 'right' | 'full' | 'cross'
+  readonly alias?: string | undefined
+  readonly lateral?: boolean
+}
+
+/** One set operation of a select builder: what stands behind the select so far. */
+export interface SetOperatorConfig {
+  readonly type: string
+  readonly isAll: boolean
+  readonly rightSelect: unknown
+  readonly orderBy?: readonly unknown[]
+  readonly limit?: unknown
+  readonly offset?: unknown
+}
+
 /** The state of an insert, update or delete builder, as far as each has it. */
 export interface WriteConfig {
   readonly table: Table
@@ -84,9 +127,16 @@ export interface RelationalQuery {
   readonly selection: unknown[]
 }
 
+/** How a dialect names columns that were declared without a name. */
+export interface Casing {
+  getColumnCasing(column: Column): string
+  /** One function of the module for each rule, so that equal rules are the same function. */
+  readonly convert: (name: string) => string
+}
+
 /** The methods of `PgDialect` that we call or override. */
 export interface Dialect {
-  casing: { getColumnCasing(column: Column): string }
+  casing: Casing
   escapeName(name: string): string
   buildWithCTE(queries: readonly unknown[] | undefined): SQL | undefined
   buildSelection(fields: readonly Field[], options: { isSingleTable: boolean }): SQL
@@ -156,10 +206,13 @@ interface Symbols {
   readonly Schema: symbol
   readonly OriginalName: symbol
   readonly Columns: symbol
+  readonly IsAlias: symbol
 }
 const symbols = (Table as unknown as { Symbol: Symbols }).Symbol
 const read = <T>(table: unknown, symbol: symbol): T => (table as Record<symbol, T>)[symbol] as T
 
+/** True for a table that was given another name: columns are then qualified by that name alone. */
+export const isAliased = (table: unknown): boolean => read(table, symbols.IsAlias)
 /** Name used in SQL text: the alias where there is one. */
 export const aliasOf = (table: unknown): string => read(table, symbols.Name)
 export const schemaOf = (table: unknown): string | undefined => read(table, symbols.Schema)
@@ -178,6 +231,7 @@ export function columnNaming({ casing }: Dialect): (column: Column) => string {
 }
 
 /** Members of a column that are not in its type. */
+export const keyIsName = (column: Column): boolean => (column as unknown as { keyAsName: boolean }).keyAsName
 export const onUpdateOf = (column: Column): unknown => (column as { onUpdateFn?: unknown }).onUpdateFn
 export const encoderOf = (param: Param): { mapToDriverValue(value: unknown): unknown } => param.encoder
 export const decode = (column: Column, value: unknown): unknown => column.mapFromDriverValue(value as never)
@@ -193,6 +247,104 @@ export function textOf(chunk: unknown): string | undefined {
   const { value } = chunk as StringChunk
   return value.length === 1 ? value[0] : value.join('')
 }
+
+/** What Drizzle's renderer of chunks (`SQL.buildQueryFromSourceParams`) tells apart. */
+export type ChunkKind =
+  | 'text'
+  | 'name'
+  | 'list'
+  | 'sql'
+  | 'table'
+  | 'column'
+  | 'view'
+  | 'param'
+  | 'placeholder'
+  | 'aliased'
+  | 'subquery'
+  | 'select'
+  | 'write'
+  | 'other'
+
+type EntityClass = Parameters<typeof is>[1]
+// In the renderer's order.
+const kinds: readonly (readonly [EntityClass, ChunkKind])[] = [
+  [StringChunk, 'text'],
+  [Name, 'name'],
+  [SQL, 'sql'],
+  [Table, 'table'],
+  [Column, 'column'],
+  [View, 'view'],
+  [Param, 'param'],
+  [Placeholder, 'placeholder'],
+  [SQL.Aliased, 'aliased'],
+  [Subquery, 'subquery'],
+  [PgSelectQueryBuilderBase as EntityClass, 'select'],
+  [PgInsertBase as EntityClass, 'write'],
+  [PgUpdateBase as EntityClass, 'write'],
+  [PgDeleteBase as EntityClass, 'write'],
+]
+const kindOfPrototype = new Map<object | null, ChunkKind>([[Array.prototype, 'list']])
+
+/**
+ * The kind of a chunk. `is()` decides from the prototype alone, and asking it is nearly half of what Drizzle spends on
+ * building; so each prototype is asked about once. Unlike `constructor`, the prototype of a proxy runs no code.
+ */
+export function chunkKind(chunk: object): ChunkKind {
+  const prototype = Object.getPrototypeOf(chunk) as object | null
+  return kindOfPrototype.get(prototype) ?? learnKind(chunk, prototype)
+}
+
+function learnKind(chunk: object, prototype: object | null): ChunkKind {
+  // An object's own prototype is no key to keep: `Object.create(row)` would fill the memory.
+  if (prototype === null || prototype === Object.prototype) return 'other'
+  const kind = Array.isArray(chunk) ? 'list' : (kinds.find(([type]) => is(chunk, type))?.[1] ?? 'other')
+  if (kind !== 'other' && Object.hasOwn(prototype, 'constructor')) kindOfPrototype.set(prototype, kind)
+  return kind
+}
+
+/** True for what Drizzle would ask for its SQL. */
+export const isWrapper = (chunk: object): boolean => typeof (chunk as { getSQL?: unknown }).getSQL === 'function'
+
+/** Schema and name of a `pgEnum`, which is a function; undefined for everything else. */
+export function enumOf(chunk: unknown): { readonly schema: string | undefined; readonly name: string } | undefined {
+  return isPgEnum(chunk) ? { schema: chunk.schema, name: chunk.enumName } : undefined
+}
+
+/** State and dialect of a select builder. */
+export const builderOf = (builder: object): { readonly config: SelectConfig; readonly dialect: Dialect } =>
+  builder as { config: SelectConfig; dialect: Dialect }
+
+export const nameOf = (name: object): string => (name as Name).value
+export const placeholderName = (placeholder: object): string => (placeholder as Placeholder).name
+export const isPlaceholder = (value: unknown): value is Placeholder =>
+  typeof value === 'object' && value !== null && chunkKind(value) === 'placeholder'
+
+/** A field under another name; `selected` where it only repeats the name of a field of a sub-query. */
+export interface AliasedField {
+  readonly sql: SQL
+  readonly fieldAlias: string
+  readonly isSelectionField: boolean
+}
+export const aliasedField = (chunk: object): AliasedField => chunk as AliasedField
+
+export interface SubqueryParts {
+  readonly sql: SQL
+  readonly alias: string
+  readonly isWith: boolean
+  readonly selectedFields: Record<string, unknown>
+}
+/** What a sub-query holds. Each call makes proxies, so ask once. */
+export const subqueryOf = (chunk: object): SubqueryParts => (chunk as { _: SubqueryParts })._
+
+export interface ViewParts {
+  readonly name: string
+  readonly originalName: string
+  readonly schema: string | undefined
+  readonly isAlias: boolean
+}
+/** What a view is called. Each call makes proxies, so ask once. */
+export const viewOf = (chunk: object): ViewParts =>
+  (chunk as Record<symbol, ViewParts>)[ViewBaseConfig as unknown as symbol] as ViewParts
 
 const driverKinds: Record<string, DriverKind> = {
   NodePgSession: 'node-postgres',
@@ -230,12 +382,32 @@ export function movedMembers(db: unknown, version: string = npmVersion): string[
   if (!is(db, PgDatabase)) moved.push('db is not a PgDatabase')
   for (const name of dialectMembers) if (typeof dialect?.[name] !== 'function') moved.push(`dialect.${name}`)
   if (typeof dialect?.casing?.getColumnCasing !== 'function') moved.push('dialect.casing.getColumnCasing')
+  if (typeof dialect?.casing?.convert !== 'function') moved.push('dialect.casing.convert')
   if (session?.prepareQuery?.length !== 7) moved.push('session.prepareQuery with seven parameters')
   if (typeof session?.transaction !== 'function') moved.push('session.transaction')
   if (!Array.isArray(new StringChunk('').value)) moved.push('StringChunk.value as an array')
   if (typeof mapResultRow !== 'function') moved.push('mapResultRow')
-  for (const name of ['Name', 'Schema', 'OriginalName', 'Columns'] as const)
+  for (const name of ['Name', 'Schema', 'OriginalName', 'Columns', 'IsAlias'] as const)
     if (typeof symbols?.[name] !== 'symbol') moved.push(`Table.Symbol.${name}`)
+  return [...moved, ...movedParts()]
+}
+
+/** The same for what select builders and their parts keep inside. */
+function movedParts(): string[] {
+  const moved: string[] = []
+  const table = pgTable('t', { id: integer() })
+  const view = pgView('v', { id: integer() }).existing()
+  const select = new QueryBuilder().select({ n: drizzle.sql`1`.as('n') }).from(table)
+  const { config, dialect } = builderOf(select)
+  if (config?.table !== table || !Array.isArray(config?.setOperators)) moved.push('config of a select builder')
+  if (typeof dialect?.casing?.convert !== 'function') moved.push('dialect of a select builder')
+  const subquery = subqueryOf(select.as('s'))
+  if (subquery?.alias !== 's' || subquery.isWith !== false || !is(subquery.sql, SQL)) moved.push('Subquery._')
+  const { n } = select.as('s') as unknown as { n: object }
+  if (aliasedField(n).fieldAlias !== 'n' || !aliasedField(n).isSelectionField) moved.push('SQL.Aliased')
+  const { name, originalName, isAlias } = viewOf(view) ?? {}
+  if (name !== 'v' || originalName !== 'v' || isAlias !== false) moved.push('View[ViewBaseConfig]')
+  if (keyIsName(columnsOf(table).id as Column) !== true) moved.push('Column.keyAsName')
   return moved
 }
 

@@ -69,6 +69,21 @@ const bypasses: Readonly<Record<BypassReason, ToldReason>> = {
     advice: 'use the builder where a cached row would do',
   },
   'data-modifying': { because: 'the statement also writes' },
+  'inline-params': {
+    because: 'inlineParams() writes the parameters into the text, where no key can stand for them',
+    advice: 'leave inlineParams() out',
+  },
+  'unknown-chunk': {
+    because:
+      'a part of the query is of a kind whose SQL is not known (a class that is not Drizzle’s own, another casing)',
+    advice: 'write it with Drizzle’s operators and sql``',
+  },
+  'encoder-sql': { because: 'a column type encodes a parameter as SQL instead of a value' },
+  'relative-time': {
+    because: 'a date or time parameter is a word or zone that the server resolves by its clock',
+    advice: "pass a Date, or digits in ISO form instead of 'today' or 'now'",
+  },
+  'missing-placeholder': { because: 'a placeholder was given no value; Drizzle’s own error says which' },
   closed: { because: 'db.$aside.close() was called' },
 }
 

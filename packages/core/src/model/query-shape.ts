@@ -20,6 +20,11 @@ export interface QueryShape {
    * ORDER BY, an expression, a sub-query.
    */
   readonly usedElsewhere: ReadonlySet<number>
+  /**
+   * Text stands in it that is not Drizzle's own, or a name that no source of the query explains: only the statement's
+   * text can tell which other relations and functions it uses.
+   */
+  readonly raw: boolean
   /** What kind of query it is, for counting. */
   readonly kind: QueryKind
 }
@@ -43,7 +48,10 @@ export interface Block {
   readonly inner: readonly Block[]
 }
 
-/** An item of FROM, in order: a table reference, or a query of its own (derived table, lateral relation). */
+/**
+ * An item of FROM, in order: a table reference, or a query of its own (derived table, lateral relation). Opaque is what
+ * has no columns that a condition could name for certain: raw text, or a CTE, whose body is among the inner blocks.
+ */
 export type Source = {
   readonly join: JoinKind
   readonly on: Predicate | undefined

@@ -41,6 +41,11 @@ export type BypassReason =
   | 'too-many-keys'
   | 'raw-sql'
   | 'data-modifying'
+  | 'inline-params'
+  | 'unknown-chunk'
+  | 'encoder-sql'
+  | 'relative-time'
+  | 'missing-placeholder'
   | 'closed'
 
 /** Who asked for an invalidation. */
