@@ -76,6 +76,7 @@ it('one key is one text, and one text is one key, over all pairs', () => {
     'where one condition twice',
     'column as expression',
     'identifier',
+    'embedded count',
   ])
   const texts = new Map<string, string>()
   const keys = new Map<string, string>()
