@@ -10,6 +10,7 @@ import {
   type Field,
   isAliased,
   type JoinConfig,
+  kindOf,
   orderFields,
   originalNameOf,
   type SelectConfig,
@@ -20,7 +21,7 @@ import {
   textOf,
   viewOf,
 } from './internals.ts'
-import { originOf } from './lazy-sql.ts'
+import { builtChunks, originOf } from './lazy-sql.ts'
 import { rawTextBreaks } from './raw-text.ts'
 import { readPredicate } from './read-predicate.ts'
 import type { StructuralKey } from './structural-key.ts'
@@ -177,7 +178,7 @@ export class ShapeReader {
     level: Level,
     { keepsAlias, lateral }: { readonly keepsAlias: boolean; readonly lateral: boolean },
   ): void {
-    const kind = typeof table === 'object' && table !== null ? chunkKind(table) : 'other'
+    const kind = kindOf(table)
     if (kind === 'table') this.tableSource(table as object, how, level, keepsAlias)
     else if (kind === 'view') this.viewSource(table as object, how, level)
     else if (kind === 'subquery') this.subquerySource(table as object, how, level, lateral)
@@ -294,7 +295,7 @@ export class ShapeReader {
 
   /** Plain equalities of columns in the ON of a root's join are no use elsewhere. */
   private joinCondition(node: unknown, level: Level): void {
-    const chunks = sqlChunks(node)
+    const chunks = builtChunks(node)
     const gaps = chunks ? gapsOf(chunks) : []
     const meaning = chunks && conditionTemplate(templateOf(chunks))
     if (meaning === 'same-as-inside' || meaning === 'parentheses' || meaning === 'and') {
@@ -316,8 +317,8 @@ export class ShapeReader {
     // Its order names columns of the result: Drizzle writes their names alone, and puts them into the term itself.
     for (const term of orderBy ?? []) {
       if (isColumn(term)) continue
-      const chunks = sqlChunks(term)
-      if (chunks) this.chunks(chunks, level, (chunk) => !isColumn(chunk) && !isName(chunk))
+      const chunks = builtChunks(term)
+      if (chunks) this.chunks(chunks, level, (chunk) => !isColumn(chunk) && kindOf(chunk) !== 'name')
       else this.collect(term, level)
     }
     for (const node of [limit, offset]) this.collect(node, level)
@@ -381,7 +382,7 @@ export class ShapeReader {
   }
 
   private collectSql(node: SQL, level: Level): void {
-    const chunks = sqlChunks(node)
+    const chunks = builtChunks(node)
     const counted = chunks && embeddedCountOf(chunks)
     if (counted) {
       if (level.root) this.aggregates = true
@@ -407,7 +408,7 @@ export class ShapeReader {
 
   /** `row_to_json(users)`: a table's name as the argument of a function is a row of that source. */
   private isWholeRow(chunk: unknown, before: unknown, level: Level): boolean {
-    if (typeof chunk !== 'object' || chunk === null || chunkKind(chunk) !== 'table') return false
+    if (kindOf(chunk) !== 'table') return false
     if (!argument.test(textOf(before) ?? '')) return false
     const found = level.visible.find(({ name, shape }) => name === aliasOf(chunk) && shape && isSameTable(shape, chunk))
     if (found?.ref !== undefined) this.usedElsewhere.add(found.ref)
@@ -474,16 +475,7 @@ function columnName({ positions, names }: TableShape, column: Column): string | 
   return at === undefined ? undefined : names[at]
 }
 
-const isColumn = (chunk: unknown): chunk is Column =>
-  typeof chunk === 'object' && chunk !== null && chunkKind(chunk) === 'column'
-
-const isName = (chunk: unknown): boolean => typeof chunk === 'object' && chunk !== null && chunkKind(chunk) === 'name'
-
-/** Chunks of a tree that is SQL already. */
-function sqlChunks(node: unknown): readonly unknown[] | undefined {
-  if (typeof node !== 'object' || node === null || chunkKind(node) !== 'sql' || originOf(node)) return undefined
-  return (node as SQL).queryChunks
-}
+const isColumn = (chunk: unknown): chunk is Column => kindOf(chunk) === 'column'
 
 /** A function's name and its parenthesis; `from (` and the like begin a list of tables. */
 const argument = /(?<![\w"])(?!(?:from|join|only|lateral|in|exists|table|using)\()[a-z_]\w*\($/i

@@ -1,5 +1,5 @@
-import { chunkKind, type SQL, textOf } from './internals.ts'
-import { originOf } from './lazy-sql.ts'
+import { textOf } from './internals.ts'
+import { builtChunks } from './lazy-sql.ts'
 
 /**
  * Reads what raw text may do to the statement around it: true where it may end a clause or a parenthesis that it did not
@@ -31,21 +31,16 @@ function flatText(chunks: readonly unknown[]): string {
   let flat = ''
   for (const chunk of chunks) {
     if (chunk === undefined) continue
-    const inside = nestedChunks(chunk)
+    const inside = builtChunks(chunk)
     flat += inside ? flatText(inside) : (textOf(chunk) ?? ATOM)
   }
   return flat
 }
 
-function nestedChunks(chunk: unknown): readonly unknown[] | undefined {
-  if (typeof chunk !== 'object' || chunk === null || chunkKind(chunk) !== 'sql' || originOf(chunk)) return undefined
-  return (chunk as SQL).queryChunks
-}
-
 /** Each text on its own: what stands in a gap must not stand inside a string. */
 const areQuotesClosed = (chunks: readonly unknown[]): boolean =>
   chunks.every((chunk) => {
-    const inside = nestedChunks(chunk)
+    const inside = builtChunks(chunk)
     return inside ? areQuotesClosed(inside) : !/['"]/.test(unquoted(textOf(chunk) ?? ''))
   })
 

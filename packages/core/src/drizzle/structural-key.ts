@@ -13,6 +13,7 @@ import {
   isPlaceholder,
   isWrapper,
   type JoinConfig,
+  kindOf,
   nameOf,
   type Param,
   placeholderName,
@@ -353,7 +354,7 @@ export class KeyWriter {
   }
 
   private field(field: unknown, single: boolean): void {
-    switch (typeof field === 'object' && field !== null ? chunkKind(field) : undefined) {
+    switch (kindOf(field)) {
       case 'column':
         this.text += (single ? ',c' : ',C') + this.naming.columnText(field as Column)
         return
@@ -408,11 +409,11 @@ export class KeyWriter {
   private setOperator(operator: SetOperatorConfig): void {
     const { type, isAll, rightSelect, orderBy } = operator
     this.text += `|u${isAll ? 'a' : 'd'}${sized(type)}`
-    if (typeof rightSelect !== 'object' || rightSelect === null || chunkKind(rightSelect) !== 'select') {
+    if (kindOf(rightSelect) !== 'select') {
       this.refuse('unknown-chunk')
       return
     }
-    this.builder(rightSelect)
+    this.builder(rightSelect as object)
     if (orderBy && orderBy.length > 0) this.setOrder(orderBy)
     this.window(operator)
   }
@@ -420,7 +421,7 @@ export class KeyWriter {
   private setOrder(orderBy: readonly unknown[]): void {
     this.text += `|o${orderBy.length};`
     for (const term of orderBy) {
-      const kind = typeof term === 'object' && term !== null ? chunkKind(term) : 'other'
+      const kind = kindOf(term)
       if (kind === 'column') this.name((term as Column).name)
       else if (kind === 'sql') this.setOrderTerm(term as SQL)
       else this.chunk(term)
