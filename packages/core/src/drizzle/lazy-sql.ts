@@ -15,7 +15,7 @@ import type { RecordQuestion } from './record-question.ts'
  * somebody needs it. The state is a snapshot: builders are mutable and may be used again.
  */
 export type Origin =
-  | { readonly kind: 'select'; readonly config: SelectConfig }
+  | { readonly kind: 'select'; readonly config: SelectConfig; readonly dialect: Dialect }
   | { readonly kind: 'relational'; readonly config: RelationalConfig; readonly question: RecordQuestion | BypassReason }
   | { readonly kind: 'insert' | 'update' | 'delete'; readonly config: WriteConfig; readonly parts: WriteParts }
 

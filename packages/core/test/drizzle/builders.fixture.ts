@@ -93,13 +93,13 @@ export const u = aliasedTable(users, 'u')
 export const boss = aliasedTable(users, 'boss')
 
 /** A db whose builders hand on what they hold, as a wrapped one's do. */
-function lazily<T extends { dialect: unknown }>(db: T): T {
+export function lazily<T extends { dialect: unknown }>(db: T): T {
   const real = db.dialect as Dialect
   const dialect = Object.create(real) as Dialect
   dialect.buildSelectQuery = (config) => {
     const setOperators = config.setOperators.map((operator) => ({ ...(operator as object) }))
     const snapshot = { ...config, setOperators, ...(config.joins && { joins: [...config.joins] }) }
-    return lazySql({ kind: 'select', config: snapshot }, () => real.buildSelectQuery(snapshot))
+    return lazySql({ kind: 'select', config: snapshot, dialect: real }, () => real.buildSelectQuery(snapshot))
   }
   for (const kind of ['insert', 'update', 'delete'] as const) {
     const name = ({ insert: 'buildInsertQuery', update: 'buildUpdateQuery', delete: 'buildDeleteQuery' } as const)[kind]

@@ -1,5 +1,6 @@
 /** What a select reads and what its conditions say for certain, for every kind of select. */
-import { and, eq, type SQL, sql } from 'drizzle-orm'
+import { and, eq, max, type SQL, sql } from 'drizzle-orm'
+import { npmVersion } from 'drizzle-orm/version'
 import { describe, expect, it } from 'vitest'
 import { countQueryOf } from '../../src/drizzle/count-query.ts'
 import { countShape, selectShape } from '../../src/drizzle/query-shape.ts'
@@ -306,6 +307,23 @@ describe('the shape of a select', () => {
       expect([name, brief(shapeOfSelect(builder))]).toEqual([name, shapes[name]])
     }
   })
+})
+
+// 0.44 has no sub-queries as fields.
+it.runIf(npmVersion.startsWith('0.45.'))('a sub-query as a field is a query inside', () => {
+  const most = db
+    .select({ n: sql`${max(posts.likes)}`.as('n') })
+    .from(posts)
+    .where(eq(posts.authorId, users.id))
+    .as('most')
+  const builder = db
+    .select({ id: users.id, most: most as never })
+    .from(users)
+    .where(eq(users.id, 1))
+  expect(brief(shapeOfSelect(builder))).toBe(
+    'join | users#0[id] posts#1[author_id likes] | from users#0 where users#0.id = $0 {from posts#1 where posts#1.author_id = users#0.id} | users#0.id - | elsewhere users#0 posts#1',
+  )
+  expect((selectKey(configOf(builder), naming) as StructuralKey).values({})).toEqual(compile(builder).params)
 })
 
 describe('the shape of $count', () => {
