@@ -2,6 +2,7 @@
 // Run: pnpm exec tsx bench/row-codec.bench.ts
 import { decodeRow, encodeRow } from '../packages/core/src/model/row-codec.ts'
 import { tokenOf } from '../packages/core/src/model/tokens.ts'
+import { nanoseconds } from './support/nanoseconds.ts'
 
 const uuid = '6f1c3f62-9c0b-4ef8-bb6d-1234567890ab'
 const scalars = [
@@ -22,18 +23,6 @@ const rows: [name: string, row: unknown[]][] = [
   ['with jsonb, a bigint and a 32-byte Buffer', [...scalars, { theme: 'dark' }, 12n, Buffer.alloc(32, 1), null]],
 ]
 
-let sink: unknown
-
-function nanoseconds(run: () => unknown, times = 100_000): number {
-  let best = Number.POSITIVE_INFINITY
-  for (let round = 0; round < 9; round++) {
-    const start = process.hrtime.bigint()
-    for (let i = 0; i < times; i++) sink = run()
-    best = Math.min(best, Number(process.hrtime.bigint() - start) / times)
-  }
-  return best
-}
-
 const told = (ns: number, bare: number) => `${ns.toFixed(0)} ns (${(ns / bare).toFixed(2)})`
 
 for (const [name, row] of rows) {
@@ -43,12 +32,12 @@ for (const [name, row] of rows) {
   const json = JSON.stringify(plain)
   const text = encodeRow(row) as string
   const encode = told(
-    nanoseconds(() => encodeRow(row)),
-    nanoseconds(() => JSON.stringify(plain)),
+    nanoseconds(() => encodeRow(row), 100_000),
+    nanoseconds(() => JSON.stringify(plain), 100_000),
   )
   const decode = told(
-    nanoseconds(() => decodeRow(text)),
-    nanoseconds(() => JSON.parse(json)),
+    nanoseconds(() => decodeRow(text), 100_000),
+    nanoseconds(() => JSON.parse(json), 100_000),
   )
   console.log(`${name}: encode ${encode}, decode ${decode}`)
 }
@@ -70,4 +59,3 @@ console.log(
   `dashes removed by slice: ${nanoseconds(() => uuid.slice(0, 8) + uuid.slice(9, 13) + uuid.slice(14, 18) + uuid.slice(19, 23) + uuid.slice(24), 1_000_000).toFixed(1)} ns`,
 )
 console.log(`dashes removed by replaceAll: ${nanoseconds(() => uuid.replaceAll('-', ''), 1_000_000).toFixed(1)} ns`)
-if (sink === rows) console.log('unreachable')

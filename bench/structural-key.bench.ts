@@ -12,6 +12,7 @@ import { Naming } from '../packages/core/src/drizzle/naming.ts'
 import { selectShape } from '../packages/core/src/drizzle/query-shape.ts'
 import { type StructuralKey, selectKey } from '../packages/core/src/drizzle/structural-key.ts'
 import { tableShapes } from '../packages/core/src/drizzle/table-shape.ts'
+import { nanoseconds } from './support/nanoseconds.ts'
 
 const users = pgTable('users', { id: integer().primaryKey(), name: text(), email: text(), active: boolean() })
 const posts = pgTable('posts', {
@@ -76,18 +77,6 @@ const queries: [name: string, query: object][] = [
   ],
 ]
 
-let sink: unknown
-
-function nanoseconds(run: () => unknown, times: number): number {
-  let best = Number.POSITIVE_INFINITY
-  for (let round = 0; round < 9; round++) {
-    const start = process.hrtime.bigint()
-    for (let i = 0; i < times; i++) sink = run()
-    best = Math.min(best, Number(process.hrtime.bigint() - start) / times)
-  }
-  return best
-}
-
 for (const [name, query] of queries) {
   const { config } = query as { config: SelectConfig }
   const plan = (): unknown => {
@@ -104,4 +93,3 @@ for (const [name, query] of queries) {
   console.log(`${name}: key and values ${planned.toFixed(0)}, Drizzle ${built.toFixed(0)}, ratio ${ratio}`)
   console.log(`  shape, once per key: ${shaped.toFixed(0)}`)
 }
-if (sink === queries) console.log('unreachable')

@@ -1,4 +1,4 @@
-import { type Column, chunkKind } from './internals.ts'
+import { type Column, kindOf } from './internals.ts'
 
 /**
  * Does the server read a parameter by its clock? A string that becomes a date or time may say `'today'`, and its answer
@@ -35,7 +35,7 @@ const rules: ReadonlyMap<string, ClockRule> = new Map([
 ])
 
 function ruleOf(encoder: unknown): ClockRule {
-  if (typeof encoder !== 'object' || encoder === null || chunkKind(encoder) !== 'column') return 'words'
+  if (kindOf(encoder) !== 'column') return 'words'
   const { columnType, baseColumn } = encoder as Column & { readonly baseColumn?: unknown }
   // Array text has delimiters of its own, so its elements are looked at for words.
   if (columnType === 'PgArray') return ruleOf(baseColumn) === 'none' ? 'none' : 'words'

@@ -347,6 +347,10 @@ function learnKind(chunk: object, prototype: object | null): ChunkKind {
   return kind
 }
 
+/** The same for anything; undefined for what is no object. */
+export const kindOf = (chunk: unknown): ChunkKind | undefined =>
+  typeof chunk === 'object' && chunk !== null ? chunkKind(chunk) : undefined
+
 /** True for what Drizzle would ask for its SQL. */
 export const isWrapper = (chunk: object): boolean => typeof (chunk as { getSQL?: unknown }).getSQL === 'function'
 
@@ -361,8 +365,7 @@ export const builderOf = (builder: object): { readonly config: SelectConfig; rea
 
 export const nameOf = (name: object): string => (name as Name).value
 export const placeholderName = (placeholder: object): string => (placeholder as Placeholder).name
-export const isPlaceholder = (value: unknown): value is Placeholder =>
-  typeof value === 'object' && value !== null && chunkKind(value) === 'placeholder'
+export const isPlaceholder = (value: unknown): value is Placeholder => kindOf(value) === 'placeholder'
 
 /** A field under another name; `selected` where it only repeats the name of a field of a sub-query. */
 export interface AliasedField {

@@ -1,6 +1,7 @@
 import type { BypassReason } from '../model/reasons.ts'
 import {
   type Dialect,
+  kindOf,
   type Query,
   type RelationalConfig,
   type SelectConfig,
@@ -14,7 +15,7 @@ import type { RecordQuestion } from './record-question.ts'
  * somebody needs it. The state is a snapshot: builders are mutable and may be used again.
  */
 export type Origin =
-  | { readonly kind: 'select'; readonly config: SelectConfig }
+  | { readonly kind: 'select'; readonly config: SelectConfig; readonly dialect: Dialect }
   | { readonly kind: 'relational'; readonly config: RelationalConfig; readonly question: RecordQuestion | BypassReason }
   | { readonly kind: 'insert' | 'update' | 'delete'; readonly config: WriteConfig; readonly parts: WriteParts }
 
@@ -105,6 +106,10 @@ export function lazySql(origin: Origin, build: () => SQL): LazySql {
 export function originOf(sql: unknown): Origin | undefined {
   return sql instanceof LazySqlClass ? (sql as unknown as LazySql).origin : undefined
 }
+
+/** Chunks of an SQL tree; undefined for everything else, and for what a builder has not built yet. */
+export const builtChunks = (node: unknown): readonly unknown[] | undefined =>
+  kindOf(node) === 'sql' && !originOf(node) ? (node as SQL).queryChunks : undefined
 
 /**
  * A statement that is compiled when its text is first read. `toSQL()` of the builders reads `typings` first and then

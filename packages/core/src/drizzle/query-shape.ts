@@ -10,6 +10,7 @@ import {
   type Field,
   isAliased,
   type JoinConfig,
+  kindOf,
   orderFields,
   originalNameOf,
   type SelectConfig,
@@ -20,7 +21,7 @@ import {
   textOf,
   viewOf,
 } from './internals.ts'
-import { originOf } from './lazy-sql.ts'
+import { builtChunks, originOf } from './lazy-sql.ts'
 import { rawTextBreaks } from './raw-text.ts'
 import { readPredicate } from './read-predicate.ts'
 import type { StructuralKey } from './structural-key.ts'
@@ -177,7 +178,7 @@ export class ShapeReader {
     level: Level,
     { keepsAlias, lateral }: { readonly keepsAlias: boolean; readonly lateral: boolean },
   ): void {
-    const kind = typeof table === 'object' && table !== null ? chunkKind(table) : 'other'
+    const kind = kindOf(table)
     if (kind === 'table') this.tableSource(table as object, how, level, keepsAlias)
     else if (kind === 'view') this.viewSource(table as object, how, level)
     else if (kind === 'subquery') this.subquerySource(table as object, how, level, lateral)
@@ -213,8 +214,9 @@ export class ShapeReader {
       this.opaqueSource(how, level, name)
       return
     }
-    level.visible.push({ name })
-    level.sources.push({ ...how, ref: this.addRef(schema, originalName, true) })
+    const ref = this.addRef(schema, originalName, true)
+    level.visible.push({ name, ref })
+    level.sources.push({ ...how, ref })
   }
 
   private subquerySource(subquery: object, how: How, level: Level, lateral: boolean): void {
@@ -293,7 +295,7 @@ export class ShapeReader {
 
   /** Plain equalities of columns in the ON of a root's join are no use elsewhere. */
   private joinCondition(node: unknown, level: Level): void {
-    const chunks = sqlChunks(node)
+    const chunks = builtChunks(node)
     const gaps = chunks ? gapsOf(chunks) : []
     const meaning = chunks && conditionTemplate(templateOf(chunks))
     if (meaning === 'same-as-inside' || meaning === 'parentheses' || meaning === 'and') {
@@ -312,11 +314,11 @@ export class ShapeReader {
   private setOperator({ rightSelect, orderBy, limit, offset }: SetOperatorConfig, level: Level): void {
     const outer = { ...(level.outer ?? nowhere), ctes: level.outer?.ctes ?? nowhere.ctes }
     level.inner.push(this.select(builderOf(rightSelect as object).config, outer))
-    // Its order names columns of the result: Drizzle writes their names alone.
+    // Its order names columns of the result: Drizzle writes their names alone, and puts them into the term itself.
     for (const term of orderBy ?? []) {
       if (isColumn(term)) continue
-      const chunks = sqlChunks(term)
-      if (chunks) this.chunks(chunks, level, (chunk) => !isColumn(chunk))
+      const chunks = builtChunks(term)
+      if (chunks) this.chunks(chunks, level, (chunk) => !isColumn(chunk) && kindOf(chunk) !== 'name')
       else this.collect(term, level)
     }
     for (const node of [limit, offset]) this.collect(node, level)
@@ -349,6 +351,9 @@ export class ShapeReader {
         return
       case 'table':
       case 'view':
+        this.raw = true
+        this.namedInText(node, level)
+        return
       case 'name':
       case 'text':
       case 'write':
@@ -377,7 +382,7 @@ export class ShapeReader {
   }
 
   private collectSql(node: SQL, level: Level): void {
-    const chunks = sqlChunks(node)
+    const chunks = builtChunks(node)
     const counted = chunks && embeddedCountOf(chunks)
     if (counted) {
       if (level.root) this.aggregates = true
@@ -389,14 +394,25 @@ export class ShapeReader {
   private chunks(chunks: readonly unknown[], level: Level, wanted: (chunk: unknown) => boolean): void {
     const template = templateOf(chunks)
     if (level.root && (isAggregate(template) || rawAggregate.test(template))) this.aggregates = true
-    if (!isOwnTemplate(template)) this.rawText(chunks, level)
-    for (const at of gapsOf(chunks)) if (wanted(chunks[at])) this.collect(chunks[at], level)
+    if (!isOwnTemplate(template)) this.rawText(chunks)
+    for (const at of gapsOf(chunks)) {
+      const chunk = chunks[at]
+      if (wanted(chunk) && !this.isWholeRow(chunk, chunks[at - 1], level)) this.collect(chunk, level)
+    }
   }
 
-  private rawText(chunks: readonly unknown[], level: Level): void {
+  private rawText(chunks: readonly unknown[]): void {
     this.raw = true
     if (rawTextBreaks(chunks)) this.broken = true
-    for (const chunk of chunks) if (isRelation(chunk)) this.namedInText(chunk, level)
+  }
+
+  /** `row_to_json(users)`: a table's name as the argument of a function is a row of that source. */
+  private isWholeRow(chunk: unknown, before: unknown, level: Level): boolean {
+    if (kindOf(chunk) !== 'table') return false
+    if (!argument.test(textOf(before) ?? '')) return false
+    const found = level.visible.find(({ name, shape }) => name === aliasOf(chunk) && shape && isSameTable(shape, chunk))
+    if (found?.ref !== undefined) this.usedElsewhere.add(found.ref)
+    return found !== undefined
   }
 
   /** A table in raw text may be read there; whatever the text says about it narrows nothing. */
@@ -412,32 +428,39 @@ export class ShapeReader {
     level: Level,
     { elsewhere, bare }: { readonly elsewhere: boolean; readonly bare: boolean },
   ): Term | undefined {
-    const { term, certain, own } = this.resolve(column, level)
+    const { term, ref, certain, own } = this.resolve(column, level)
     if (!certain || (bare && !own)) this.raw = true
-    if (!term) return undefined
-    this.refs[term.ref]?.reached.add(term.column)
-    if (elsewhere) this.usedElsewhere.add(term.ref)
+    if (term) this.refs[term.ref]?.reached.add(term.column)
+    if (elsewhere && ref !== undefined) this.usedElsewhere.add(ref)
     return term
   }
 
   private resolve(column: Column, level: Place): Resolved {
-    const { table } = column
-    const name = aliasOf(table)
+    const name = aliasOf(column.table)
     for (let place: Place | undefined = level; place; place = place.outer) {
       const found = place.visible.filter((visible) => visible.name === name)
       if (found.length === 0) continue
-      const own = place === level
-      const reference = found.find(({ shape }) => shape && isSameTable(shape, table))
-      const column_ = reference?.shape && columnName(reference.shape, column)
-      if (column_ !== undefined) return { term: { ref: reference?.ref as number, column: column_ }, certain: true, own }
-      return { term: undefined, certain: found.some(({ shape }) => !shape), own }
+      return { ...this.explain(column, found), own: place === level }
     }
-    return { term: undefined, certain: false, own: false }
+    return { term: undefined, ref: undefined, certain: false, own: false }
+  }
+
+  /** Which of the sources of one name a column means. */
+  private explain(column: Column, found: readonly Visible[]): Omit<Resolved, 'own'> {
+    const table = found.find(({ shape }) => shape && isSameTable(shape, column.table))
+    const name = table?.shape && columnName(table.shape, column)
+    if (table?.ref !== undefined && name !== undefined) {
+      return { term: { ref: table.ref, column: name }, ref: table.ref, certain: true }
+    }
+    const other = found.find(({ shape }) => !shape)
+    return { term: undefined, ref: other?.ref, certain: other !== undefined }
   }
 }
 
 interface Resolved {
   readonly term: Term | undefined
+  /** The reference, also of a view, whose columns are no terms. */
+  readonly ref: number | undefined
   /** False where no source of the query explains the name. */
   readonly certain: boolean
   /** A source of the innermost select has it. */
@@ -452,20 +475,10 @@ function columnName({ positions, names }: TableShape, column: Column): string | 
   return at === undefined ? undefined : names[at]
 }
 
-const isColumn = (chunk: unknown): chunk is Column =>
-  typeof chunk === 'object' && chunk !== null && chunkKind(chunk) === 'column'
+const isColumn = (chunk: unknown): chunk is Column => kindOf(chunk) === 'column'
 
-function isRelation(chunk: unknown): chunk is object {
-  if (typeof chunk !== 'object' || chunk === null || textOf(chunk) !== undefined) return false
-  const kind = chunkKind(chunk)
-  return kind === 'table' || kind === 'view'
-}
-
-/** Chunks of a tree that is SQL already. */
-function sqlChunks(node: unknown): readonly unknown[] | undefined {
-  if (typeof node !== 'object' || node === null || chunkKind(node) !== 'sql' || originOf(node)) return undefined
-  return (node as SQL).queryChunks
-}
+/** A function's name and its parenthesis; `from (` and the like begin a list of tables. */
+const argument = /(?<![\w"])(?!(?:from|join|only|lateral|in|exists|table|using)\()[a-z_]\w*\($/i
 
 /** Only for counting: how a query with raw text is called. */
 const rawAggregate = /\b(?:count|sum|avg|min|max|bool_and|bool_or|\w+_agg)\s*\(/i

@@ -1,8 +1,8 @@
 import type { Operand, Predicate, Term } from '../model/query-shape.ts'
 import { conditionTemplate, gapsOf, isAggregate, templateOf } from './chunk-template.ts'
 import { embeddedCountOf } from './count-query.ts'
-import { type Column, chunkKind, type SQL, subqueryOf } from './internals.ts'
-import { originOf } from './lazy-sql.ts'
+import { type Column, chunkKind, subqueryOf } from './internals.ts'
+import { builtChunks } from './lazy-sql.ts'
 import { isCall } from './raw-text.ts'
 import type { StructuralKey } from './structural-key.ts'
 
@@ -37,7 +37,7 @@ const unknown: Reading = { predicate: other, bound: 'unknown' }
 const unit = (predicate: Predicate): Reading => ({ predicate, bound: 'unit' })
 
 function read(node: unknown, names: PredicateNames): Reading {
-  const chunks = plainChunks(node)
+  const chunks = builtChunks(node)
   if (!chunks) return isAtom(node) ? unit(other) : unknown
   const gaps = gapsOf(chunks)
   const inside = chunks[gaps[0] as number]
@@ -61,12 +61,6 @@ function read(node: unknown, names: PredicateNames): Reading {
     default:
       return gaps.every((at) => isAtom(chunks[at])) ? unit(readComparison(chunks, gaps, names)) : unknown
   }
-}
-
-/** Chunks of a tree that is SQL already; undefined for everything else. */
-function plainChunks(node: unknown): readonly unknown[] | undefined {
-  if (typeof node !== 'object' || node === null || chunkKind(node) !== 'sql' || originOf(node)) return undefined
-  return (node as SQL).queryChunks
 }
 
 function readMembers(
@@ -116,7 +110,7 @@ function readEquality(left: Named | undefined, right: Named | undefined): Predic
 function operandAt(list: readonly unknown[], at: number, names: PredicateNames): Named | undefined {
   const node = list[at]
   if (typeof node !== 'object' || node === null) return valueNamed(names.key.operandOf(list, at))
-  const inside = plainChunks(node)
+  const inside = builtChunks(node)
   if (inside) {
     const [only, ...rest] = gapsOf(inside)
     const isTransparent = only !== undefined && rest.length === 0 && templateOf(inside) === '\0'
@@ -152,7 +146,7 @@ function readList(list: readonly unknown[], names: PredicateNames): Named | unde
 /** True for what stands as one operand wherever it is put. */
 function isAtom(node: unknown): boolean {
   if (typeof node !== 'object' || node === null) return node !== undefined
-  const chunks = plainChunks(node)
+  const chunks = builtChunks(node)
   if (chunks) return isAtomicSql(chunks)
   const kind = chunkKind(node)
   // A sub-query that is not a CTE ends with its alias, and what is not built yet has no parentheses.

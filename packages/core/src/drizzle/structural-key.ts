@@ -13,6 +13,7 @@ import {
   isPlaceholder,
   isWrapper,
   type JoinConfig,
+  kindOf,
   nameOf,
   type Param,
   placeholderName,
@@ -86,6 +87,8 @@ export class KeyWriter {
   private readonly slots: unknown[] = []
   private bare: BareValues[] | undefined = undefined
   private places: Map<unknown, number> | undefined = undefined
+  /** How many parameters `places` knows. */
+  private placed = 0
   /** Terms of a set operation's order, in which Drizzle replaces columns by their names while it builds. */
   renamed: Set<object> | undefined = undefined
   private readonly naming: Naming
@@ -229,7 +232,7 @@ export class KeyWriter {
 
   private origin(node: SQL): void {
     const origin = originOf(node)
-    if (origin?.kind === 'select') this.select(origin.config)
+    if (origin?.kind === 'select') this.nested(origin)
     else this.refuse(origin?.kind === 'relational' ? 'unknown-chunk' : 'data-modifying')
   }
 
@@ -247,10 +250,12 @@ export class KeyWriter {
       const at = slots.indexOf(node)
       return at < 0 ? undefined : at
     }
-    if (!this.places) this.places = new Map()
+    this.places ??= new Map()
     const { places } = this
-    // Parameters come one by one, so what is missing is a few at most.
-    for (let at = places.size; at < slots.length; at++) places.set(keyOfPlace(places, slots[at], at), at)
+    for (; this.placed < slots.length; this.placed++) {
+      const slot = slots[this.placed]
+      if (!places.has(slot)) places.set(slot, this.placed)
+    }
     return places.get(node)
   }
 
@@ -290,9 +295,12 @@ export class KeyWriter {
     this.text += `V${isAlias ? 'a' : 't'}${schema === undefined ? '-' : sized(schema)}${sized(originalName)}${sized(name)}`
   }
 
-  /** A nested builder. Its own dialect names the columns of its select list, so it must do so by the same rule. */
   private builder(node: object): void {
-    const { config, dialect } = builderOf(node)
+    this.nested(builderOf(node))
+  }
+
+  /** A nested select. Its own dialect names the columns of its select list, so it must do so by the same rule. */
+  private nested({ config, dialect }: ReturnType<typeof builderOf>): void {
     if (this.naming.agreesWith(dialect)) this.select(config)
     else this.refuse('unknown-chunk')
   }
@@ -353,7 +361,7 @@ export class KeyWriter {
   }
 
   private field(field: unknown, single: boolean): void {
-    switch (typeof field === 'object' && field !== null ? chunkKind(field) : undefined) {
+    switch (kindOf(field)) {
       case 'column':
         this.text += (single ? ',c' : ',C') + this.naming.columnText(field as Column)
         return
@@ -408,11 +416,11 @@ export class KeyWriter {
   private setOperator(operator: SetOperatorConfig): void {
     const { type, isAll, rightSelect, orderBy } = operator
     this.text += `|u${isAll ? 'a' : 'd'}${sized(type)}`
-    if (typeof rightSelect !== 'object' || rightSelect === null || chunkKind(rightSelect) !== 'select') {
+    if (kindOf(rightSelect) !== 'select') {
       this.refuse('unknown-chunk')
       return
     }
-    this.builder(rightSelect)
+    this.builder(rightSelect as object)
     if (orderBy && orderBy.length > 0) this.setOrder(orderBy)
     this.window(operator)
   }
@@ -420,7 +428,7 @@ export class KeyWriter {
   private setOrder(orderBy: readonly unknown[]): void {
     this.text += `|o${orderBy.length};`
     for (const term of orderBy) {
-      const kind = typeof term === 'object' && term !== null ? chunkKind(term) : 'other'
+      const kind = kindOf(term)
       if (kind === 'column') this.name((term as Column).name)
       else if (kind === 'sql') this.setOrderTerm(term as SQL)
       else this.chunk(term)
@@ -447,10 +455,6 @@ export class KeyWriter {
     this.name(column.name)
   }
 }
-
-/** A parameter that stands twice keeps its first place; its second is kept under itself, so that the count is right. */
-const keyOfPlace = (places: ReadonlyMap<unknown, number>, slot: unknown, at: number): unknown =>
-  places.has(slot) ? `place ${at}` : slot
 
 class WrittenKey implements StructuralKey {
   readonly text: string

@@ -135,7 +135,7 @@ function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
   }
   dialect.buildSelectQuery = (config) => {
     const snapshot = snapshotSelect(config)
-    return lazySql({ kind: 'select', config: snapshot }, () => real.buildSelectQuery(snapshot))
+    return lazySql({ kind: 'select', config: snapshot, dialect: real }, () => real.buildSelectQuery(snapshot))
   }
   dialect.buildInsertQuery = (config) => written('insert', config)
   dialect.buildUpdateQuery = (config) => written('update', config)

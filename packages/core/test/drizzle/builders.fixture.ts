@@ -93,13 +93,13 @@ export const u = aliasedTable(users, 'u')
 export const boss = aliasedTable(users, 'boss')
 
 /** A db whose builders hand on what they hold, as a wrapped one's do. */
-function lazily<T extends { dialect: unknown }>(db: T): T {
+export function lazily<T extends { dialect: unknown }>(db: T): T {
   const real = db.dialect as Dialect
   const dialect = Object.create(real) as Dialect
   dialect.buildSelectQuery = (config) => {
     const setOperators = config.setOperators.map((operator) => ({ ...(operator as object) }))
     const snapshot = { ...config, setOperators, ...(config.joins && { joins: [...config.joins] }) }
-    return lazySql({ kind: 'select', config: snapshot }, () => real.buildSelectQuery(snapshot))
+    return lazySql({ kind: 'select', config: snapshot, dialect: real }, () => real.buildSelectQuery(snapshot))
   }
   for (const kind of ['insert', 'update', 'delete'] as const) {
     const name = ({ insert: 'buildInsertQuery', update: 'buildUpdateQuery', delete: 'buildDeleteQuery' } as const)[kind]
@@ -640,6 +640,167 @@ const list: [name: string, make: () => Builder, given?: Record<string, unknown>]
   ],
   ['quotes', () => where(and(eq(posts.id, 1), sql`${posts.title} = 'it''s ('`))],
   ['open quote', () => where(and(eq(posts.id, 1), sql`${posts.title} = 'it`))],
+  ['where and of one', () => where(and(eq(posts.id, 1)))],
+  ['where a value first', () => where(sql`${1} = ${posts.id}`)],
+  ['where not of a group', () => where(and(eq(posts.id, 1), not(or(eq(posts.likes, 1), isNull(posts.title)) as SQL)))],
+  ['where not of raw', () => where(and(eq(posts.id, 1), not(sql`${posts.likes} > 1 or true`)))],
+  ['where loose or in and', () => where(and(eq(posts.id, 1), sql`${eq(posts.likes, 1)} or ${eq(posts.likes, 2)}`))],
+  ['where loose and in or', () => where(or(eq(posts.id, 1), sql`${eq(posts.id, 2)} and ${eq(posts.likes, 2)}`))],
+  ['where loose or alone', () => where(sql`${eq(posts.id, 1)} or ${eq(posts.id, 2)}`)],
+  [
+    'where loose or in parentheses',
+    () => where(and(eq(posts.authorId, 1), sql`(${eq(posts.id, 1)} or ${eq(posts.id, 2)})`)),
+  ],
+  ['where raw in parentheses', () => where(and(eq(posts.authorId, 1), sql`(${sql`${posts.likes} > 1 or true`})`))],
+  ['where eq of raw', () => where(and(eq(posts.authorId, 1), eq(posts.id, sql`1 or true`)))],
+  ['where eq of calls', () => where(and(eq(posts.authorId, 1), eq(posts.likes, sql`greatest(${posts.id}, ${2})`)))],
+  ['where two calls', () => where(and(eq(posts.authorId, 1), eq(posts.id, sql`abs(1) or abs(2)`)))],
+  ['where distinct from', () => where(sql`${posts.title} is distinct from ${posts.state}`)],
+  ['where extract', () => where(and(eq(posts.authorId, 1), gt(sql`extract(year from ${posts.made})`, 2000)))],
+  ['where eq of a select', () => where(eq(posts.authorId, db.select({ m: max(users.id) }).from(users) as never))],
+  ['where in of raw', () => where(inArray(posts.id, [1, sql`2` as never]))],
+  ['where a comment of two', () => where(and(eq(posts.id, 1), sql`${posts.likes} -${sql`-1`}`))],
+  [
+    'join on a comment',
+    () => db.select({ id: posts.id }).from(posts).leftJoin(users, sql`true -- `).where(eq(posts.id, 1)),
+  ],
+  [
+    'join on stolen where',
+    () => db.select({ id: posts.id }).from(posts).leftJoin(users, sql`true union select 1`).where(eq(posts.id, 1)),
+  ],
+  [
+    'join of one name in two schemas',
+    () =>
+      db
+        .select({ id: users.id, other: elsewhere.id })
+        .from(users)
+        .innerJoin(elsewhere, eq(users.id, elsewhere.id))
+        .where(eq(elsewhere.id, 1)),
+  ],
+  ['alias of another table', () => db.select({ n: sql`1` }).from(aliasedTable(posts, 'u')).where(eq(u.id, 1))],
+  [
+    'a column of no source',
+    () =>
+      db
+        .select()
+        .from(posts)
+        .where(and(eq(posts.id, 1), eq(comments.userId, 2))),
+  ],
+  [
+    'outer column without its table',
+    () =>
+      db
+        .select()
+        .from(users)
+        .where(exists(db.select({ n: sql`${users.id}` }).from(posts))),
+  ],
+  [
+    'inner hides outer',
+    () =>
+      db
+        .select()
+        .from(users)
+        .where(exists(db.select({ id: users.id }).from(users).where(eq(users.id, 5)))),
+  ],
+  [
+    'derived beside',
+    () => {
+      const s = db.select({ id: posts.id }).from(posts).where(eq(posts.authorId, users.id)).as('s')
+      return db.select({ id: users.id }).from(users).innerJoin(s, eq(s.id, users.id))
+    },
+  ],
+  [
+    'a name that a table has too',
+    () => {
+      const s = db
+        .select({ a: posts.authorId, l: sum(posts.likes).as('likes') })
+        .from(posts)
+        .groupBy(posts.authorId)
+        .as('s')
+      return db
+        .select({ id: users.id })
+        .from(users)
+        .innerJoin(s, eq(s.a, users.id))
+        .where(
+          exists(
+            db
+              .select({ n: comments.id })
+              .from(comments)
+              .innerJoin(posts, eq(posts.id, comments.postId))
+              .where(gt(s.l, '3')),
+          ),
+        )
+    },
+  ],
+  [
+    'union of joins',
+    () =>
+      union(
+        db.select({ id: users.id }).from(users).innerJoin(posts, eq(posts.authorId, users.id)),
+        db.select({ id: posts.id }).from(posts),
+      ) as Builder,
+  ],
+  [
+    'cte beside a union',
+    () => {
+      const c = db.$with('c').as(postsOf())
+      return union(db.with(c).select({ id: c.id }).from(c), db.select({ id: users.id }).from(users)) as Builder
+    },
+  ],
+  [
+    'cte in a derived table',
+    () => {
+      const c = db.$with('c').as(postsOf())
+      const s = db.with(c).select({ id: c.id }).from(c).as('s')
+      return db.select().from(s)
+    },
+  ],
+  [
+    'cte used inside',
+    () => {
+      const c = db.$with('c').as(postsOf())
+      return db
+        .with(c)
+        .select({ id: users.id })
+        .from(users)
+        .where(inArray(users.id, db.select({ id: c.authorId }).from(c).where(eq(c.id, users.id))))
+    },
+  ],
+  [
+    'having a select',
+    () =>
+      db
+        .select({ a: posts.authorId })
+        .from(posts)
+        .groupBy(posts.authorId)
+        .having(exists(db.select({ id: users.id }).from(users).where(eq(users.id, posts.authorId)))),
+  ],
+  [
+    'count in order',
+    () =>
+      db
+        .select({ id: users.id })
+        .from(users)
+        .orderBy(desc(db.$count(posts, and(eq(posts.authorId, users.id), eq(posts.state, 'new'))))),
+  ],
+  ['count of an alias inside', () => db.select({ id: posts.id, n: db.$count(u) }).from(posts)],
+  [
+    'lateral of a lateral',
+    () => {
+      const a = db.select({ id: posts.id }).from(posts).where(eq(posts.authorId, users.id)).as('a')
+      const b = db
+        .select({ id: comments.id })
+        .from(comments)
+        .where(and(eq(comments.userId, users.id), eq(comments.postId, a.id)))
+        .as('b')
+      return db
+        .select({ u: users.id, b: b.id })
+        .from(users)
+        .innerJoinLateral(a, sql`true`)
+        .leftJoinLateral(b, sql`true`)
+        .where(eq(users.id, 1))
+    },
+  ],
 ]
 
 export const cases: readonly Case[] = list.map(([name, make, own]) => ({ name, make, ...(own && { given: own }) }))

@@ -29,6 +29,7 @@ import {
   compile,
   configOf,
   db,
+  lazily,
   naming,
   plainDb,
   posts,
@@ -76,6 +77,7 @@ it('one key is one text, and one text is one key, over all pairs', () => {
     'where one condition twice',
     'column as expression',
     'identifier',
+    'embedded count',
   ])
   const texts = new Map<string, string>()
   const keys = new Map<string, string>()
@@ -161,6 +163,7 @@ describe('refused for a named reason', () => {
     }
   }
   const snake = new QueryBuilder({ casing: 'snake_case' })
+  const snakeDb = lazily(drizzle.mock({ casing: 'snake_case' }) as never as typeof plainDb & { dialect: unknown })
   const sharedTerm = desc(users.id)
   const unwritten: [reason: string, make: () => Builder][] = [
     ['locking', () => db.select().from(users).for('update')],
@@ -198,6 +201,7 @@ describe('refused for a named reason', () => {
           db.select({ id: posts.id }).from(posts),
         ).orderBy(sharedTerm) as Builder,
     ],
+    ['unknown-chunk', () => db.select().from(snakeDb.select({ id: posts.id }).from(posts).as('s'))],
     [
       'data-modifying',
       () => {
