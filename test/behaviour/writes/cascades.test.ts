@@ -327,6 +327,75 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
   })
 })
 
+/** Who holds what while a statement comes; each in a transaction that is rolled back. */
+const holders: Record<string, string> = {
+  nobody: 'select 1',
+  'a new child of the parent': 'insert into posts values (90, 1)',
+  'a new child of another parent': 'insert into posts values (90, 2)',
+  'a child that moves to the parent': 'update posts set user_id = 1 where id = 2',
+  'a child that leaves the parent': 'update posts set user_id = 2 where id = 1',
+  'a changed child': 'update posts set n = 1 where id = 1',
+  'a deleted child': 'delete from posts where id = 1',
+  'a new grandchild': 'insert into comments values (90, 1)',
+  'a changed grandchild': 'update comments set n = 1 where id = 1',
+  'a new row at a key that is set null': 'insert into notes values (90, 101, 0)',
+  'a changed row at a key that is set null': 'update notes set editor = 0 where id = 1',
+  'for key share of the children': 'select from posts where user_id = 1 for key share',
+  'for key share of rows that are set null': 'select from notes where code = 101 for key share',
+  'a changed parent': `update users set name = 'held' where id = 1`,
+  'a parent with another key': 'update users set code = 900 where id = 1',
+  'a deleted parent': 'delete from users where id = 1',
+}
+type Db = WrappedDatabase<typeof schema>['outside']
+const statements: Record<string, (db: Db) => PromiseLike<unknown>> = {
+  'a delete': (db) => db.delete(users).where(eq(users.id, 1)),
+  'a delete of two': (db) => db.delete(users).where(inArray(users.id, [2, 1])),
+  'a delete that finds nothing': (db) => db.delete(users).where(eq(users.id, 99)),
+  'a changed key': (db) => db.update(users).set({ code: 500 }).where(eq(users.id, 1)),
+}
+
+describe.each([15, 18] as const)('beside holders of locks, PostgreSQL %i', (line) => {
+  let test: WrappedDatabase<typeof schema>
+  let client: Client
+  beforeAll(async () => {
+    const patience = `do $$ begin execute format('alter database %I set lock_timeout = ''25ms''', current_database()); end $$;`
+    test = await openWrapped(line, { ddl: ddl + patience, schema, tables })
+    await test.run(`set lock_timeout = '25ms'`)
+    client = new Client({ connectionString: test.url })
+    await client.connect()
+    await client.query('set lock_timeout = 0')
+  })
+  afterAll(async () => {
+    await client.end()
+    await test.close()
+  })
+
+  const outcomes = async (run: () => PromiseLike<unknown>): Promise<Record<string, string>> => {
+    const found: Record<string, string> = {}
+    for (const [name, holder] of Object.entries(holders)) {
+      await client.query(rows)
+      await client.query(`begin; ${holder}`)
+      found[name] = await outcome(run)
+      await client.query('rollback')
+    }
+    return found
+  }
+
+  it.each(Object.entries(statements))('%s waits where the plain one waits, and nowhere else', async (_, statement) => {
+    const plain = await outcomes(() => statement(test.outside))
+    expect(await outcomes(() => statement(test.db))).toEqual(plain)
+    expect(await outcomes(() => test.db.transaction((tx) => statement(tx) as Promise<unknown>))).toEqual(plain)
+  })
+})
+
+async function outcome(run: () => PromiseLike<unknown>): Promise<string> {
+  try {
+    return `${((await run()) as { rowCount?: number }).rowCount} rows`
+  } catch (error) {
+    return (error as { cause?: { code?: string } }).cause?.code ?? String(error)
+  }
+}
+
 async function untilLockIsAwaited({ run }: WrappedDatabase<typeof schema>): Promise<void> {
   for (;;) {
     const [row] = await run(`select count(*)::int as n from pg_locks where not granted`)

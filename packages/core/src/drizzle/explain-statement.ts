@@ -1,3 +1,4 @@
+import { MAIN } from '../model/facets.ts'
 import type { Scheme } from '../model/keys.ts'
 import type { BypassReason, EpochReason } from '../model/reasons.ts'
 import type { Lookup, LookupKey, RecordSource } from '../model/record.ts'
@@ -323,8 +324,12 @@ function keysIn(
   return typeof match === 'string' ? undefined : match
 }
 
-function otherRemovals({ reached, everything }: WriteIntent): string[] {
-  const others = reached.map(({ table, reason }) => whole(tableName(table.replace(/^\d+:/, '')), reason))
+function otherRemovals({ reached, everything, cascade }: WriteIntent): string[] {
+  const followed = new Set(cascade.flatMap(({ exact, child }) => (exact ? [child.id] : [])))
+  const others = reached.map(({ table, reason }) => {
+    const name = tableName(table.replace(/^\d+:/, ''))
+    return followed.has(table) ? `each row of ${name} that follows by a foreign key` : whole(name, reason)
+  })
   return everything ? [...others, `everything that is cached: ${tellEpoch(everything).because}`] : others
 }
 
@@ -332,14 +337,16 @@ function otherRemovals({ reached, everything }: WriteIntent): string[] {
 function ownRemovals(
   table: string,
   plan: WritePlan,
-  { changed }: WriteStatement,
+  { op, changed }: WriteStatement,
   named: MatchedKeys | undefined,
 ): string[] {
   if (plan.form === 'none') return plan.reason ? [whole(table, plan.reason)] : []
   return plan.schemes.map((scheme) => {
     const { columns } = scheme
     const moves = columns.some((column) => changed === 'all' || changed.has(column))
-    const ending = moves ? ', the old and the new value' : ''
+    const spares =
+      op !== 'update' || plan.stays.includes(MAIN) || scheme.kind === 'primary' ? '' : ', only of its group of columns'
+    const ending = moves ? ', the old and the new value' : spares
     if (named && named.scheme.name === scheme.name && named.keys.length <= MOST_LISTED)
       return `${named.keys.map(({ tokens }) => rowName(table, columns, tokens)).join(', ')}${ending}`
     return `${table}[${columns.map((column) => `${column}=…`).join(', ')}] of each touched row${ending}`
