@@ -21,6 +21,7 @@ import {
 } from './steps.ts'
 import { drawValues, type Subject, subjects, type Values } from './subjects.ts'
 import { tick } from './tables.ts'
+import { added, sum } from './tallies.ts'
 import type { World, Wrapped } from './world.ts'
 
 export type HitClass = 'key' | 'in-list' | 'unique' | 'negative'
@@ -364,14 +365,6 @@ class Run {
 interface Totals {
   readonly hits: number
   readonly asked: number
-}
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
-
-function added(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const all: Record<string, number> = {}
-  for (const [name, count] of counts.flatMap((each) => Object.entries(each))) all[name] = (all[name] ?? 0) + count
-  return all
 }
 
 function totals({ counts }: Wrapped): Totals {
