@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import type { AsideEvent } from 'drizzle-aside'
-import { Difference, type Outcome, outcomeOf } from '../outcome.ts'
+import { Difference, type Outcome } from '../outcome.ts'
 import type { Hands, Step } from '../steps.ts'
 import type { World, Wrapped } from '../world.ts'
 import { inAnyOrder } from './any-order.ts'
@@ -34,10 +34,13 @@ export type Explained = Awaited<ReturnType<Wrapped['aside']['explain']>>
 export class Precision {
   readonly counts: Partial<Record<QuestionKind, DropCounts>> = {}
   readonly #world: World
+  readonly #answer: (question: Question) => Promise<Outcome>
   #epochs: string[] = []
 
-  constructor(world: World) {
+  /** `answer` is what the plain db says now. */
+  constructor(world: World, answer: (question: Question) => Promise<Outcome>) {
     this.#world = world
+    this.#answer = answer
     for (const { aside } of world.wrapped) aside.on((event) => this.#hear(event))
   }
 
@@ -61,7 +64,7 @@ export class Precision {
   async #watch(question: Question): Promise<Watched | undefined> {
     const explained = await this.#explain(question)
     if (explained?.state !== 'hit') return undefined
-    const before = await outcomeOf(() => question.run(this.#world.plain))
+    const before = await this.#answer(question)
     return { question, before, explained, versions: await this.#versions(question) }
   }
 
@@ -77,7 +80,7 @@ export class Precision {
 
   async #judge(watched: Watched, write: Step, epochs: readonly string[], succeeded: boolean): Promise<void> {
     const { question, before, explained } = watched
-    const after = await outcomeOf(() => question.run(this.#world.plain))
+    const after = await this.#answer(question)
     const dropped = (await this.#explain(question))?.state !== 'hit'
     const changed = !isDeepStrictEqual(inAnyOrder(before), inAnyOrder(after))
     const counts = this.#of(question.kind)

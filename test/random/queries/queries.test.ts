@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { afterAll, describe, expect, test } from 'vitest'
 import { freshDatabase, type PostgresLine } from '../../harness/databases.ts'
 import { openStores, type StoreKind } from '../stores.ts'
@@ -8,7 +9,7 @@ import { type HitClass, hitClasses, type QueryReport, runQueries } from './run-q
 import { scene } from './scene.ts'
 import { RESULTS_CACHED } from './switched-on.ts'
 
-// SEED repeats a run, STEPS is the number of steps over all pairs.
+// SEED repeats a run, STEPS is the number of steps over all pairs, RESULT a file for what is printed at the end.
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 const steps = Number(process.env.STEPS ?? 20_000)
 
@@ -52,7 +53,11 @@ describe(`random queries, SEED=${seed}`, () => {
     },
   )
 
-  afterAll(() => console.log(describeRuns(seed, reports)))
+  afterAll(() => {
+    const text = describeRuns(seed, reports)
+    console.log(text)
+    if (process.env.RESULT && reports.length === pairs.length) writeFileSync(process.env.RESULT, `${text}\n`)
+  })
 })
 
 describe('the generator', () => {

@@ -81,7 +81,7 @@ const totalOrder = (draw: Draw, topic: Topic): SQL[] => {
 
 function drawWith(level: Level): Record<string, unknown> | undefined {
   const { draw, topic, depth } = level
-  if (depth >= 3 || topic.relations.length === 0 || draw.chance([0.1, 0.45, 0.7][depth] as number)) return undefined
+  if (depth >= 3 || topic.relations.length === 0 || draw.chance([0.1, 0.55, 0.85][depth] as number)) return undefined
   const chosen = topic.relations.filter(() => draw.chance(depth === 0 ? 0.4 : 0.25))
   const relations = chosen.length > 0 ? chosen : [draw.shape.pick(topic.relations)]
   return Object.fromEntries(

@@ -73,6 +73,8 @@ class Run {
   readonly #random: Random
   readonly #pool: Pool
   readonly #precision: Precision
+  /** What the plain db answered since the last write: between writes it answers the same. */
+  readonly #answers = new Map<string, Outcome>()
   readonly #negative = { hits: 0, asked: 0 }
   readonly #count = { reads: 0, writes: 0, failures: 0, races: 0, swept: 0 }
   at = 0
@@ -82,7 +84,7 @@ class Run {
     this.#options = options
     this.#random = new Random(options.seed)
     this.#pool = new Pool(this.#random, world.plain.db)
-    this.#precision = new Precision(world)
+    this.#precision = new Precision(world, (question) => this.#answer(question))
   }
 
   async steps(): Promise<void> {
@@ -106,6 +108,14 @@ class Run {
     ])()
   }
 
+  async #answer(question: Question): Promise<Outcome> {
+    const known = this.#answers.get(question.name)
+    if (known) return known
+    const answer = await outcomeOf(() => question.run(this.#world.plain))
+    this.#answers.set(question.name, answer)
+    return answer
+  }
+
   #tell(label: string): void {
     this.#options.trace?.(this.at, label)
   }
@@ -125,7 +135,7 @@ class Run {
   async #read(question: Question, one: Wrapped): Promise<void> {
     this.#tell(question.name)
     this.#count.reads++
-    const plain = await outcomeOf(() => question.run(this.#world.plain))
+    const plain = await this.#answer(question)
     const before = keyReads(one)
     const wrapped = await outcomeOf(() => question.run(one))
     this.#countNegative(plain, before, keyReads(one))
@@ -157,7 +167,7 @@ class Run {
     const ones = twice.map(() => this.#one)
     this.#tell(`together ${twice.map(({ name }) => name)}`)
     this.#count.reads += twice.length
-    const plain = await Promise.all(twice.map((question) => outcomeOf(() => question.run(this.#world.plain))))
+    const plain = await Promise.all(twice.map((question) => this.#answer(question)))
     const wrapped = await Promise.all(twice.map((question, at) => outcomeOf(() => question.run(ones[at] as Wrapped))))
     twice.forEach((question, at) => {
       this.#differs(question, plain[at] as Outcome, wrapped[at] as Outcome, 'together: ')
@@ -170,6 +180,7 @@ class Run {
     this.#tell(step.label)
     this.#count.writes++
     const plain = await outcomeOf(() => step.run(this.#world.plain))
+    this.#answers.clear()
     const wrapped = await outcomeOf(() => step.run(one))
     this.#compare(step, plain, wrapped)
     return 'ok' in plain
@@ -195,6 +206,7 @@ class Run {
     this.#tell(label)
     this.#count.writes++
     const plain = await outcomeOf(() => runMembers(this.#world.plain, members, fails))
+    this.#answers.clear()
     const wrapped = await outcomeOf(() => runMembers(one, members, fails))
     same(label, inAnyOrder(plain) as Outcome, inAnyOrder(wrapped) as Outcome, true)
     for (const question of questions) await this.#read(question, this.#one)
@@ -209,7 +221,7 @@ class Run {
     const write = drawWrite(this.#random)
     const [first, writer, last] = [this.#one, this.#one, this.#one]
     this.#tell(`held reader of ${question.name} while ${write.label}`)
-    const old = await outcomeOf(() => question.run(this.#world.plain))
+    const old = await this.#answer(question)
     const hold = this.#world.hold as NonNullable<World['hold']>
     const held = hold('after', (sql) => /^(select|with|\(select)/.test(sql))
     const early = outcomeOf(() => question.run(first))
@@ -217,7 +229,7 @@ class Run {
     // What the cache answers reaches no database: the gate may not stay for somebody else.
     if (!reached) held.open()
     await this.#write(write).finally(() => held.open())
-    const now = await outcomeOf(() => question.run(this.#world.plain))
+    const now = await this.#answer(question)
     if (reached) this.#count.races++
     const before = await early
     const when = `reader held while ${write.label}: `
@@ -235,7 +247,7 @@ class Run {
   async sweep(): Promise<void> {
     for (const question of this.#pool.ever().slice(0, this.#options.sweep ?? 400)) {
       this.#tell(`sweep ${question.name}`)
-      const plain = await outcomeOf(() => question.run(this.#world.plain))
+      const plain = await this.#answer(question)
       for (const one of this.#world.wrapped) {
         this.#differs(question, plain, await outcomeOf(() => question.run(one)), 'sweep: ')
         this.#count.swept++
