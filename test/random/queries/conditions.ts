@@ -49,6 +49,7 @@ export function drawWhere(scope: Scope): SQL | undefined {
     [2, () => and(inList(scope), drawCondition(scope))],
     [3, () => either(scope)],
     [1.5, () => and(either(scope), equality(scope))],
+    [1.2, () => and(equality(scope), drawOpaque(scope))],
     [5, () => drawCondition(scope)],
     [3, () => undefined],
   ])()
@@ -168,7 +169,7 @@ function raw({ draw, sources }: Scope): SQL {
   const [column, field] = [source.column(key), fieldOf(source, key)]
   draw.note('raw text')
   return draw.shape.weighted<() => SQL>([
-    [3, () => opaqueOr(draw, sql`${column} = ${draw.present(field)} or ${source.column(other)} is null`)],
+    [3, () => drawOpaque({ draw, sources })],
     [2, () => sql`${column} is not distinct from ${draw.value(field)}`],
     [2, () => sql`(${column} = ${draw.present(field)} or ${source.column(other)} is null)`],
     [1, () => sql`coalesce(${column}, ${draw.present(field)}) = ${draw.present(field)}`],
@@ -177,9 +178,12 @@ function raw({ draw, sources }: Scope): SQL {
   ])()
 }
 
-function opaqueOr(draw: Draw, text: SQL): SQL {
+/** Within a group it changes what its neighbours mean: Drizzle puts no parentheses around it. */
+function drawOpaque({ draw, sources }: Pick<Scope, 'draw' | 'sources'>): SQL {
   draw.note('opaque or')
-  return text
+  const source = draw.shape.pick(sources)
+  const [key, other] = [drawKey(draw, source) as string, draw.shape.pick(Object.keys(source.fields))]
+  return sql`${source.column(key)} = ${draw.present(fieldOf(source, key))} or ${source.column(other)} is null`
 }
 
 /** Columns of one type, of the same source or of two. */

@@ -9,7 +9,7 @@ import { Difference, type Outcome } from '../outcome.ts'
 import type { Hands, Step } from '../steps.ts'
 import type { World, Wrapped } from '../world.ts'
 import { inAnyOrder } from './any-order.ts'
-import { needlessReason } from './needless-reason.ts'
+import { type Epoch, fellWith, needlessReason } from './needless-reason.ts'
 import type { Question, QuestionKind } from './questions.ts'
 
 export interface DropCounts {
@@ -35,7 +35,7 @@ export class Precision {
   readonly counts: Partial<Record<QuestionKind, DropCounts>> = {}
   readonly #world: World
   readonly #answer: (question: Question) => Promise<Outcome>
-  #epochs: string[] = []
+  #epochs: Epoch[] = []
 
   /** `answer` is what the plain db says now. */
   constructor(world: World, answer: (question: Question) => Promise<Outcome>) {
@@ -45,7 +45,7 @@ export class Precision {
   }
 
   #hear(event: AsideEvent): void {
-    if (event.type === 'epochReplaced') this.#epochs.push(`${event.table} ${event.reason}`)
+    if (event.type === 'epochReplaced') this.#epochs.push({ table: event.table, reason: event.reason })
   }
 
   /** Watches what the cache holds of these questions while the write runs. */
@@ -78,7 +78,7 @@ export class Precision {
     return versions && rowsOf(await (this.#world.plain as Hands).db.execute(versions))
   }
 
-  async #judge(watched: Watched, write: Step, epochs: readonly string[], succeeded: boolean): Promise<void> {
+  async #judge(watched: Watched, write: Step, epochs: readonly Epoch[], succeeded: boolean): Promise<void> {
     const { question, before, explained } = watched
     const after = await this.#answer(question)
     const dropped = (await this.#explain(question))?.state !== 'hit'
@@ -96,8 +96,8 @@ export class Precision {
   }
 
   /** A record falls only if its row was touched, or with its whole table. */
-  async #untouched({ question, explained, versions }: Watched, write: Step, epochs: readonly string[]): Promise<void> {
-    if (versions === undefined || epochs.some((epoch) => epoch.split(' ')[0] === explained.table)) return
+  async #untouched({ question, explained, versions }: Watched, write: Step, epochs: readonly Epoch[]): Promise<void> {
+    if (versions === undefined || fellWith(explained, epochs)) return
     if (!isDeepStrictEqual(versions, await this.#versions(question))) return
     throw new Difference(
       `${question.label}\n  was dropped, and its row not touched, by ${write.label}; epochs: ${epochs}`,

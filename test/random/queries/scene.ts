@@ -1,12 +1,26 @@
 /** The tables of the random queries as a world: made, filled with first rows, and cached. */
 import { cached, type TableEntry, type TableOptions } from 'drizzle-aside'
 import { sql } from 'drizzle-orm'
+import type { PgTable } from 'drizzle-orm/pg-core'
 import { loose } from '../loose.ts'
 import { Random } from '../random.ts'
 import type { Db } from '../steps.ts'
 import type { Values } from '../subjects.ts'
 import type { Scene } from '../world.ts'
-import { addUnprovenKey, createTables, logs, schema, tables, views } from './tables.ts'
+import { CONFIGURATIONS_DIFFER } from './switched-on.ts'
+import {
+  addUnprovenKey,
+  comments,
+  createTables,
+  logs,
+  posts,
+  schema,
+  stock,
+  tables,
+  teams,
+  users,
+  views,
+} from './tables.ts'
 import { type Topic, topicOf } from './topics.ts'
 
 /** In an order in which each row finds the rows that it refers to. */
@@ -53,8 +67,35 @@ export const drawRow = (topic: Topic, random: Random): Values =>
 /** A minute of random steps is no time to live. */
 const long: TableOptions = { ttl: '1h', negativeTtl: '1h' }
 
-function entries(): TableEntry[] {
-  const own: Partial<Record<keyof typeof tables, TableOptions>> = { stock: { affects: [logs] } }
+type Options = Partial<Record<keyof typeof tables, TableOptions>>
+
+const first: Options = {
+  stock: entry(stock, { affects: [logs], facets: (t) => ({ counters: [t.qty] }) }),
+  users: entry(users, { lists: (t) => [t.phase], facets: (t) => ({ counters: [t.points, t.seen] }) }),
+  posts: entry(posts, {
+    lists: (t) => [t.teamId, [t.authorId, t.phase]],
+    facets: (t) => ({ reads: [t.views], likes: [t.likes] }),
+  }),
+  comments: entry(comments, { facets: (t) => ({ votes: [t.votes] }) }),
+  teams: entry(teams, { facets: (t) => ({ size: [t.members] }), maxTouched: 2 }),
+  reviews: { rows: true },
+}
+
+/** Other lists and groups of the same tables. */
+const second: Options = {
+  stock: { affects: [logs] },
+  users: entry(users, { lists: (t) => [[t.teamId, t.phase]], facets: (t) => ({ points: [t.points] }) }),
+  posts: entry(posts, { facets: (t) => ({ counters: [t.views, t.likes] }) }),
+  comments: entry(comments, { lists: (t) => [t.body] }),
+}
+
+/** The options of one table, checked against its columns. */
+function entry<T extends PgTable>(_: T, options: TableOptions<T>): TableOptions {
+  return options as TableOptions
+}
+
+function entries(at: 0 | 1): TableEntry[] {
+  const own = CONFIGURATIONS_DIFFER && at === 1 ? second : first
   return Object.entries(tables).map(([name, table]) =>
     cached(table as typeof logs, { ...long, ...own[name as keyof typeof tables] }),
   )
