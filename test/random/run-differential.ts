@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { drawMembers, membersLabel, runMembers } from './members.ts'
 import { Difference, type Outcome, outcomeOf, same, spoil } from './outcome.ts'
 import { Random } from './random.ts'
+import type { RunOptions } from './run-in-world.ts'
 import {
   type Db,
   drawFall,
@@ -22,6 +23,7 @@ import {
 import { drawValues, type Subject, subjects, type Values } from './subjects.ts'
 import { tick } from './tables.ts'
 import { added, sum } from './tallies.ts'
+import { timed } from './timed.ts'
 import type { World, Wrapped } from './world.ts'
 
 export type HitClass = 'key' | 'in-list' | 'unique' | 'negative'
@@ -42,25 +44,10 @@ export interface Report {
   readonly milliseconds: number
 }
 
-export interface DifferentialOptions {
-  readonly seed: number
-  readonly steps: number
-  /** Told before each step: the last one told is where a run hangs. */
-  readonly trace?: (step: number, label: string) => void
-}
-
 /** Throws a {@link Difference} that names the seed and the step. */
-export async function runDifferential(world: World, options: DifferentialOptions): Promise<Report> {
+export async function runDifferential(world: World, options: RunOptions): Promise<Report> {
   const run = new Run(world, options)
-  const start = performance.now()
-  try {
-    await run.steps()
-    await run.sweep()
-  } catch (error) {
-    if (!(error instanceof Difference)) throw error
-    throw new Difference(`seed ${options.seed}, step ${run.at}: ${error.message}`)
-  }
-  return run.report(Math.round(performance.now() - start))
+  return run.report(await timed(run, options.seed))
 }
 
 type Way =
@@ -77,14 +64,14 @@ type Way =
 
 class Run {
   readonly #world: World
-  readonly #options: DifferentialOptions
+  readonly #options: RunOptions
   readonly #random: Random
   readonly #asked = new Map<string, { subject: Subject; values: Values }>()
   readonly #negative = { hits: 0, asked: 0 }
   readonly #count = { reads: 0, writes: 0, failures: 0, races: 0, swept: 0 }
   at = 0
 
-  constructor(world: World, options: DifferentialOptions) {
+  constructor(world: World, options: RunOptions) {
     this.#world = world
     this.#options = options
     this.#random = new Random(options.seed)

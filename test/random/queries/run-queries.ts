@@ -6,8 +6,10 @@ import { isDeepStrictEqual } from 'node:util'
 import { drawMembers, membersLabel, runMembers } from '../members.ts'
 import { Difference, type Outcome, outcomeOf, same, spoil } from '../outcome.ts'
 import { Random } from '../random.ts'
+import type { RunOptions } from '../run-in-world.ts'
 import type { Step } from '../steps.ts'
 import { added, sum } from '../tallies.ts'
+import { timed } from '../timed.ts'
 import type { World, Wrapped } from '../world.ts'
 import { inAnyOrder } from './any-order.ts'
 import { Pool } from './pool.ts'
@@ -44,32 +46,18 @@ export interface QueryReport {
   readonly milliseconds: number
 }
 
-export interface QueryOptions {
-  readonly seed: number
-  readonly steps: number
-  /** How many questions are asked again at the end. Default: 400. */
-  readonly sweep?: number
-  /** Told before each step: the last one told is where a run hangs. */
-  readonly trace?: (step: number, label: string) => void
-}
+/** How many questions are asked again at the end. */
+const SWEPT = 400
 
 /** Throws a {@link Difference} that names the seed and the step. */
-export async function runQueries(world: World, options: QueryOptions): Promise<QueryReport> {
+export async function runQueries(world: World, options: RunOptions): Promise<QueryReport> {
   const run = new Run(world, options)
-  const start = performance.now()
-  try {
-    await run.steps()
-    await run.sweep()
-  } catch (error) {
-    if (!(error instanceof Difference)) throw error
-    throw new Difference(`seed ${options.seed}, step ${run.at}: ${error.message}`)
-  }
-  return run.report(Math.round(performance.now() - start))
+  return run.report(await timed(run, options.seed))
 }
 
 class Run {
   readonly #world: World
-  readonly #options: QueryOptions
+  readonly #options: RunOptions
   readonly #random: Random
   readonly #pool: Pool
   readonly #precision: Precision
@@ -79,7 +67,7 @@ class Run {
   readonly #count = { reads: 0, writes: 0, failures: 0, races: 0, swept: 0 }
   at = 0
 
-  constructor(world: World, options: QueryOptions) {
+  constructor(world: World, options: RunOptions) {
     this.#world = world
     this.#options = options
     this.#random = new Random(options.seed)
@@ -245,7 +233,7 @@ class Run {
 
   /** Asks everything again, on each wrapped db, twice: the second answer is what the first has stored. */
   async sweep(): Promise<void> {
-    for (const question of this.#pool.ever().slice(0, this.#options.sweep ?? 400)) {
+    for (const question of this.#pool.ever().slice(0, SWEPT)) {
       this.#tell(`sweep ${question.name}`)
       const plain = await this.#answer(question)
       for (const one of this.#world.wrapped) {
