@@ -1,26 +1,5 @@
-/**
- * The random steps over node-postgres and the memory store, as a program of its own. It takes the URLs of two empty
- * databases, a seed and a number of steps; it ends with 0 when all answers were the same, and with 3 at the first
- * difference, which it prints.
- */
-import { memoryStore } from 'drizzle-aside'
-import { Difference } from './outcome.ts'
+/** The random steps as a program of its own. */
 import { runDifferential } from './run-differential.ts'
-import { openWorld } from './world.ts'
+import { runInWorld } from './run-in-world.ts'
 
-const [plain, wrapped, seed, steps] = process.argv.slice(2) as [string, string, string, string]
-const store = memoryStore()
-const world = await openWorld({
-  driver: 'node-postgres',
-  urls: [plain, wrapped],
-  namespace: 'mutant',
-  stores: [store, store],
-})
-try {
-  const report = await runDifferential(world, { seed: Number(seed), steps: Number(steps) })
-  console.log(JSON.stringify(report))
-  process.exit(0)
-} catch (error) {
-  console.log(error instanceof Difference ? error.message : error)
-  process.exit(error instanceof Difference ? 3 : 1)
-}
+await runInWorld(runDifferential)

@@ -1,17 +1,12 @@
-import { redisStore } from '@drizzle-aside/redis'
-import { memoryStore, type Store } from 'drizzle-aside'
-import { Redis } from 'ioredis'
-import { createClient } from 'redis'
 import { afterAll, describe, expect, test } from 'vitest'
-import { freshDatabase, freshRedis, type PostgresLine } from '../harness/databases.ts'
+import { freshDatabase, type PostgresLine } from '../harness/databases.ts'
 import { type HitClass, type Report, runDifferential } from './run-differential.ts'
+import { openStores, type StoreKind } from './stores.ts'
 import { type Driver, openWorld } from './world.ts'
 
 // SEED repeats a run, STEPS is the number of steps over all pairs.
 const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
 const steps = Number(process.env.STEPS ?? 20_250)
-
-type StoreKind = 'memory' | 'node-redis' | 'ioredis'
 
 const pairs: readonly (readonly [Driver, StoreKind, PostgresLine])[] = [
   ['node-postgres', 'memory', 15],
@@ -89,31 +84,4 @@ function summary({
 }: Report): string {
   const rates = classes.map((name) => `${name} ${percent(hits[name].hits / hits[name].asked)}`).join(', ')
   return `seed ${own}, ${done} steps in ${milliseconds} ms, ${failures} expected errors, ${races} races, ${swept} swept; hits: ${rates}; bypassed: ${JSON.stringify(bypassed)}; tables that fell: ${JSON.stringify(epochs)}`
-}
-
-interface Stores {
-  readonly both: readonly [Store, Store]
-  readonly namespace: string
-  close(): Promise<unknown>
-}
-
-async function openStores(kind: StoreKind, one: boolean): Promise<Stores> {
-  if (kind === 'memory') {
-    const store = memoryStore()
-    return { both: [store, store], namespace: 'random', close: async () => {} }
-  }
-  const redis = await freshRedis()
-  const clients = kind === 'ioredis' ? [new Redis(redis.url), new Redis(redis.url)] : await connected(redis.url)
-  const [first, other] = clients.map((client) => redisStore(client)) as [Store, Store]
-  const close = async () => {
-    for (const client of clients) client instanceof Redis ? client.disconnect() : client.destroy()
-    await redis.drop()
-  }
-  return { both: [first, one ? first : other], namespace: redis.namespace, close }
-}
-
-async function connected(url: string) {
-  const clients = [createClient({ url }), createClient({ url })]
-  for (const client of clients) await client.connect()
-  return clients
 }

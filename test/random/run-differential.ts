@@ -3,8 +3,10 @@
  * that it can be bundled with a core that has a planted fault.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { canonical, Difference, type Outcome, outcomeOf, same, spoil } from './outcome.ts'
+import { drawMembers, membersLabel, runMembers } from './members.ts'
+import { Difference, type Outcome, outcomeOf, same, spoil } from './outcome.ts'
 import { Random } from './random.ts'
+import type { RunOptions } from './run-in-world.ts'
 import {
   type Db,
   drawFall,
@@ -20,6 +22,8 @@ import {
 } from './steps.ts'
 import { drawValues, type Subject, subjects, type Values } from './subjects.ts'
 import { tick } from './tables.ts'
+import { added, sum } from './tallies.ts'
+import { timed } from './timed.ts'
 import type { World, Wrapped } from './world.ts'
 
 export type HitClass = 'key' | 'in-list' | 'unique' | 'negative'
@@ -40,25 +44,10 @@ export interface Report {
   readonly milliseconds: number
 }
 
-export interface DifferentialOptions {
-  readonly seed: number
-  readonly steps: number
-  /** Told before each step: the last one told is where a run hangs. */
-  readonly trace?: (step: number, label: string) => void
-}
-
 /** Throws a {@link Difference} that names the seed and the step. */
-export async function runDifferential(world: World, options: DifferentialOptions): Promise<Report> {
+export async function runDifferential(world: World, options: RunOptions): Promise<Report> {
   const run = new Run(world, options)
-  const start = performance.now()
-  try {
-    await run.steps()
-    await run.sweep()
-  } catch (error) {
-    if (!(error instanceof Difference)) throw error
-    throw new Difference(`seed ${options.seed}, step ${run.at}: ${error.message}`)
-  }
-  return run.report(Math.round(performance.now() - start))
+  return run.report(await timed(run, options.seed))
 }
 
 type Way =
@@ -75,14 +64,14 @@ type Way =
 
 class Run {
   readonly #world: World
-  readonly #options: DifferentialOptions
+  readonly #options: RunOptions
   readonly #random: Random
   readonly #asked = new Map<string, { subject: Subject; values: Values }>()
   readonly #negative = { hits: 0, asked: 0 }
   readonly #count = { reads: 0, writes: 0, failures: 0, races: 0, swept: 0 }
   at = 0
 
-  constructor(world: World, options: DifferentialOptions) {
+  constructor(world: World, options: RunOptions) {
     this.#world = world
     this.#options = options
     this.#random = new Random(options.seed)
@@ -216,7 +205,8 @@ class Run {
   }
 
   async #runTransaction(write: Step | undefined): Promise<void> {
-    const members = drawMembers(this.#random, 0, write)
+    const steps = { read: () => drawRead(this.#random), write: () => drawWrite(this.#random, true) }
+    const members = drawMembers(this.#random, steps, 0, write)
     const fails = this.#random.chance(0.2)
     const one = this.#one
     const label = `transaction${fails ? ' that fails' : ''}${membersLabel(members)}`
@@ -364,14 +354,6 @@ interface Totals {
   readonly asked: number
 }
 
-const sum = (numbers: readonly number[]): number => numbers.reduce((total, each) => total + each, 0)
-
-function added(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const all: Record<string, number> = {}
-  for (const [name, count] of counts.flatMap((each) => Object.entries(each))) all[name] = (all[name] ?? 0) + count
-  return all
-}
-
 function totals({ counts }: Wrapped): Totals {
   const hits = sum(Object.values(counts.hits))
   return { hits, asked: hits + sum(Object.values(counts.misses)) }
@@ -397,72 +379,4 @@ async function eitherOr(promise: Promise<unknown>, holds: () => boolean): Promis
   }
   promise.then(settle, settle)
   while (!settled && !holds()) await new Promise((resolve) => setImmediate(resolve))
-}
-
-// —— transactions ——
-
-type Member =
-  | { readonly kind: 'step' | 'outer'; readonly step: Step }
-  | { readonly kind: 'savepoint'; readonly members: readonly Member[]; readonly fails: boolean }
-
-/** `write` is done by one of the members, or by a member of a savepoint among them. */
-function drawMembers(random: Random, depth: number, write?: Step): Member[] {
-  const members = drawAnyMembers(random, depth)
-  if (!write) return members
-  const inner = depth < 2 && random.chance(0.5)
-  const own: Member = inner
-    ? { kind: 'savepoint', members: drawMembers(random, depth + 1, write), fails: random.chance(0.3) }
-    : { kind: 'step', step: write }
-  // In front: a statement that fails ends what comes after it.
-  return [own, ...members]
-}
-
-function drawAnyMembers(random: Random, depth: number): Member[] {
-  return Array.from({ length: 1 + random.below(5) }, () => {
-    const kind = random.weighted([
-      [4, 'write'],
-      [3, 'read'],
-      [1, 'outer'],
-      [depth < 2 ? 2 : 0, 'savepoint'],
-    ] as const)
-    if (kind === 'write') return { kind: 'step', step: drawWrite(random, true) }
-    if (kind === 'savepoint') return { kind, members: drawMembers(random, depth + 1), fails: random.chance(0.4) }
-    return { kind: kind === 'read' ? 'step' : kind, step: drawRead(random) }
-  })
-}
-
-const membersLabel = (members: readonly Member[]): string =>
-  members
-    .map((member) =>
-      member.kind === 'savepoint'
-        ? `\n  savepoint${member.fails ? ' that fails' : ''}${membersLabel(member.members)}`
-        : `\n  ${member.kind} ${member.step.label}`,
-    )
-    .join('')
-
-class GiveUp extends Error {}
-
-/** Runs a transaction, or a savepoint of one; answers what each of its members came to. */
-async function runMembers(hands: Hands, members: readonly Member[], fails: boolean): Promise<unknown> {
-  const outcomes: Outcome[] = []
-  const ended = await outcomeOf(() =>
-    hands.db.transaction(async (tx) => {
-      const inside: Hands = { ...hands, db: tx as unknown as Db, aside: (tx as { $aside?: Hands['aside'] }).$aside }
-      for (const member of members) outcomes.push(await outcomeOf(() => runMember(inside, member)))
-      if (fails) throw new GiveUp('as was said')
-      return 'done'
-    }),
-  )
-  return [...outcomes, ended]
-}
-
-async function runMember(hands: Hands, member: Member): Promise<unknown> {
-  if (member.kind === 'savepoint') return runMembers(hands, member.members, member.fails)
-  if (member.kind === 'step') return sortedRows(await member.step.run(hands), member.step)
-  return hands.outer ? sortedRows(await member.step.run({ ...hands, db: hands.outer }), member.step) : undefined
-}
-
-/** Within a list of outcomes rows are put in order here: only the outermost result is sorted by the comparison. */
-function sortedRows(value: unknown, step: Step): unknown {
-  return canonical({ ok: value }, step.ordered ?? false)
 }

@@ -3,6 +3,7 @@
 import type { Aside } from 'drizzle-aside'
 import { and, asc, desc, eq, gt, inArray, isNotNull, isNull, ne, or, SQL, sql } from 'drizzle-orm'
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core'
+import { type Fluent, loose } from './loose.ts'
 import type { Random } from './random.ts'
 import { columnOf, drawRow, drawValue, drawValues, type Subject, subjects, uuids, type Values } from './subjects.ts'
 import { annexPeople, audit, counters, docs, items, ledger, lines, people, type Schema, tallies } from './tables.ts'
@@ -16,7 +17,7 @@ export interface Hands {
   readonly outer: Db | undefined
   /** A plain db over the same database: its writes are seen by no hook. */
   readonly outsider: Db
-  readonly aside: Pick<Aside<Db>, 'wrote' | 'invalidate' | 'ready'> | undefined
+  readonly aside: Pick<Aside<Db>, 'wrote' | 'invalidate' | 'ready' | 'with'> | undefined
 }
 
 export interface Step {
@@ -27,38 +28,6 @@ export interface Step {
   /** The key that a read asks for, to be asked again at the end. */
   readonly asks?: { readonly subject: Subject; readonly values: Values }
 }
-
-interface Fluent extends PromiseLike<unknown> {
-  where(condition: SQL | undefined): Fluent
-  orderBy(...terms: SQL[]): Fluent
-  limit(count: number): Fluent
-  prepare(name: string): { execute(values?: Values): Promise<unknown> }
-  $dynamic(): Fluent
-  from(source: unknown): Fluent
-  set(values: Values): Fluent
-  values(values: Values | Values[]): Fluent
-  returning(fields?: Record<string, unknown>): Fluent
-  select(source: unknown): Fluent
-  onConflictDoNothing(options?: unknown): Fluent
-  onConflictDoUpdate(options: unknown): Fluent
-  toSQL(): { sql: string; params: unknown[] }
-}
-
-/** Drizzle's builders as a test uses them that draws tables and columns: their exact types are tested elsewhere. */
-const loose = (db: Db) =>
-  db as unknown as {
-    select(fields?: Record<string, unknown>): Fluent
-    insert(table: unknown): Fluent
-    update(table: unknown): Fluent
-    delete(table: unknown): Fluent
-    $count(table: unknown, where?: SQL): Promise<number>
-    $with(name: string): { as(query: unknown): unknown }
-    with(cte: unknown): { select(): Fluent }
-    query: Record<
-      string,
-      { findFirst(config: object): PromiseLike<unknown>; findMany(config: object): PromiseLike<unknown> }
-    >
-  }
 
 const show = (value: unknown): string =>
   JSON.stringify(value, (_, part: unknown) =>
@@ -244,7 +213,7 @@ function readOther(subject: Subject, random: Random): Step {
   const where = conjunct(subject, random)
   const order = inKeyOrder(subject, random)
   return random.pick<Step>([
-    { label: `count ${subject.name}`, run: ({ db }) => loose(db).$count(subject.table, where) },
+    { label: `count ${subject.name}`, run: async ({ db }) => loose(db).$count(subject.table, where) },
     {
       label: `page of ${subject.name}`,
       run: async ({ db }) =>

@@ -1,18 +1,21 @@
 /** Two databases of the same content: a plain Drizzle db over one, two wrapped ones over the other. */
 
-import { PGlite } from '@electric-sql/pglite'
-import { citext } from '@electric-sql/pglite/contrib/citext'
-import { type Aside, cached, type Store, withCache } from 'drizzle-aside'
-import { drizzle as overNodePostgres } from 'drizzle-orm/node-postgres'
-import { drizzle as overPglite } from 'drizzle-orm/pglite'
-import { drizzle as overPostgresJs } from 'drizzle-orm/postgres-js'
-import { Pool } from 'pg'
-import postgres from 'postgres'
-import { type Gate, gate, gatedPool, type Point } from '../harness/gates.ts'
+import { type Aside, cached, type Store, type TableEntry, withCache } from 'drizzle-aside'
+import { type Gate, gate, type Point } from '../harness/gates.ts'
+import { connect, type Driver, type Hook } from './connect.ts'
 import { type Db, type Hands, seed } from './steps.ts'
 import { audit, createTables, type people, schema } from './tables.ts'
 
-export type Driver = 'node-postgres' | 'postgres-js' | 'pglite'
+export type { Driver } from './connect.ts'
+
+/** The tables of a world: how they are made, filled and cached. */
+export interface Scene {
+  readonly schema: Record<string, unknown>
+  readonly createTables: string
+  seed(db: Db): Promise<void>
+  /** The entries of one of the two wrapped dbs. */
+  entries(at: 0 | 1): readonly TableEntry[]
+}
 
 export interface WorldOptions {
   readonly driver: Driver
@@ -21,6 +24,8 @@ export interface WorldOptions {
   readonly namespace: string
   /** One store object for each wrapped db; the same one twice where it lives in this process. */
   readonly stores: readonly [Store, Store]
+  /** Default: the tables of the tests by key. */
+  readonly scene?: Scene
 }
 
 export interface World {
@@ -46,62 +51,6 @@ export interface Counts {
   trouble: string[]
 }
 
-const drizzleOptions = { schema, casing: 'snake_case' } as const
-
-interface Connected {
-  readonly dbs: readonly Db[]
-  run(text: string): Promise<unknown>
-  close(): Promise<unknown>
-}
-
-type Hook = (at: Point, sql: string) => void | Promise<void>
-
-/** Connects `count` dbs to one database, each with a client of its own where there is a server. */
-async function connect(driver: Driver, url: string | undefined, count: number, hook?: Hook): Promise<Connected> {
-  if (driver === 'pglite') return connectPglite(count, hook)
-  if (url === undefined) throw new Error(`${driver} needs the URL of a database.`)
-  const each = Array.from({ length: count })
-  if (driver === 'postgres-js') {
-    const clients = each.map(() => postgres(url, { max: 3, onnotice: () => {} }))
-    return {
-      dbs: clients.map((client) => overPostgresJs(client, drizzleOptions) as unknown as Db),
-      run: async (text) => clients[0]?.unsafe(text),
-      close: () => Promise.all(clients.map((client) => client.end())),
-    }
-  }
-  const pools = each.map(() => new Pool({ connectionString: url, max: 4 }))
-  if (hook) for (const pool of pools) gatedPool(pool, (at, { sql }) => hook(at, sql))
-  return {
-    dbs: pools.map((pool) => overNodePostgres(pool, drizzleOptions) as unknown as Db),
-    run: async (text) => pools[0]?.query(text),
-    close: () => Promise.all(pools.map(endPool)),
-  }
-}
-
-/** A connection that is being closed may still hear that its database was dropped. */
-function endPool(pool: Pool): Promise<void> {
-  pool.on('error', () => {})
-  return pool.end()
-}
-
-async function connectPglite(count: number, hook: Hook | undefined): Promise<Connected> {
-  const client = await PGlite.create({ extensions: { citext } })
-  if (hook) {
-    const query = client.query.bind(client)
-    client.query = async (text, ...rest) => {
-      await hook('before', text)
-      const result = await query(text, ...rest)
-      await hook('after', text)
-      return result as never
-    }
-  }
-  return {
-    dbs: Array.from({ length: count }, () => overPglite(client, drizzleOptions) as unknown as Db),
-    run: (text) => client.exec(text),
-    close: () => client.close(),
-  }
-}
-
 const kinds = ['key', 'in-list', 'unique', 'list', 'join', 'aggregate', 'set operation', 'relational'] as const
 type ReadKind = (typeof kinds)[number]
 const none = () => Object.fromEntries(kinds.map((kind) => [kind, 0])) as Record<ReadKind, number>
@@ -113,7 +62,8 @@ const noCounts = (): Counts => ({
   trouble: [],
 })
 
-export async function openWorld({ driver, urls, namespace, stores }: WorldOptions): Promise<World> {
+export async function openWorld(options: WorldOptions): Promise<World> {
+  const { driver, urls, namespace, stores, scene = byKey } = options
   let held: { at: Point; fits: (sql: string) => boolean; gate: Gate } | undefined
   const hook: Hook = (at, sql) => {
     if (held?.at !== at || !held.fits(sql)) return undefined
@@ -121,17 +71,20 @@ export async function openWorld({ driver, urls, namespace, stores }: WorldOption
     held = undefined
     return found.pass()
   }
-  const [plain, real] = await Promise.all([connect(driver, urls?.[0], 1), connect(driver, urls?.[1], 2, hook)])
+  const [plain, real] = await Promise.all([
+    connect({ driver, url: urls?.[0], count: 1, schema: scene.schema }),
+    connect({ driver, url: urls?.[1], count: 2, schema: scene.schema, hook }),
+  ])
   const [db] = plain.dbs as [Db]
   for (const { run, dbs } of [plain, real]) {
-    await run(createTables)
-    await seed(dbs[0] as Db)
+    await run(scene.createTables)
+    await scene.seed(dbs[0] as Db)
   }
   const outer = (each: Db) => (driver === 'pglite' ? undefined : each)
-  const wrapped = [0, 1].map((at): Wrapped => {
+  const wrapped = ([0, 1] as const).map((at): Wrapped => {
     const own = real.dbs[at] as Db
     const counts = noCounts()
-    const cachedDb = withCache(own, { store: stores[at as 0 | 1], namespace, tables: entries(), ...generous })
+    const cachedDb = withCache(own, { store: stores[at], namespace, tables: scene.entries(at), ...generous })
     listen(cachedDb.$aside, counts)
     return { db: cachedDb, outer: outer(cachedDb), outsider: own, aside: cachedDb.$aside, counts }
   }) as unknown as readonly [Wrapped, Wrapped]
@@ -154,6 +107,8 @@ export async function openWorld({ driver, urls, namespace, stores }: WorldOption
 
 // A busy machine is no fault: what is compared are answers, not times.
 const generous = { readDeadline: '5s', invalidateDeadline: '20s' } as const
+
+const byKey: Scene = { schema, createTables, seed, entries }
 
 function entries() {
   const own = { docs: { maxTouched: 5 }, secrets: { scope: () => 'tenant' }, counters: { affects: [audit] } }
