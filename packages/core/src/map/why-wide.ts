@@ -15,9 +15,10 @@ export function whyWide(
   if (!place) return 'opaque'
   const facts = place.conditions.flatMap(factsIn).filter((fact) => termsOf(fact).some((term) => term.ref === ref))
   if (found === 'too-many-classes' || (ways.overflowed && facts.length > 0)) return 'too-many-classes'
-  if (facts.some((fact) => fact.kind !== 'same')) return whyNotUsed(place, ref, facts, ways)
   if (everyWayKnows(ref, ways)) return 'no-scheme'
-  if (facts.length > 0 && place.source.join !== 'from') return 'partner-not-learned'
+  const own = facts.filter((fact) => fact.kind !== 'same')
+  if (own.length > 0) return whyNotUsed(place, own, ways)
+  if (facts.some((fact) => isPartner(place, fact))) return 'partner-not-learned'
   if (place.block.sources.some((source) => 'opaque' in source)) return 'opaque'
   if (!place.conditions.some(holdsOther)) return 'no-condition'
   return shape.refs[ref]?.reached === 'all' ? 'opaque' : 'not-an-equality'
@@ -46,17 +47,18 @@ const innerOf = ({ sources, inner }: Block): readonly Block[] => [
 ]
 
 /** A condition names values of the reference, and yet it is wide. */
-function whyNotUsed({ conditions }: Place, ref: number, facts: readonly Fact[], ways: Ways): WidenReason {
-  if (everyWayKnows(ref, ways)) return 'no-scheme'
-  const withToken = facts.filter((fact) => termsOf(fact).some((term) => hasToken(term, ways)))
+function whyNotUsed({ conditions }: Place, facts: readonly Fact[], { columnOf }: Ways): WidenReason {
+  const withToken = facts.filter((fact) => termsOf(fact).every((term) => (columnOf(term)?.token ?? 'none') !== 'none'))
   if (withToken.length === 0) return 'no-scheme'
-  return conditions.flatMap(conjuncts).some((member) => withToken.some((fact) => fact === member))
-    ? 'outer-join'
-    : 'not-an-equality'
+  const held = conditions.flatMap(conjuncts)
+  return withToken.some((fact) => held.includes(fact)) ? 'outer-join' : 'not-an-equality'
 }
 
-const hasToken = (term: Parameters<Ways['columnOf']>[0], { columnOf }: Ways): boolean =>
-  (columnOf(term)?.token ?? 'none') !== 'none'
+/** Joined to a reference before it, or to one of a block around it. */
+function isPartner({ block, source }: Place, fact: Fact): boolean {
+  const own = block.sources.flatMap((each) => ('ref' in each ? [each.ref] : []))
+  return source.join !== 'from' || termsOf(fact).some(({ ref }) => !own.includes(ref))
+}
 
 function everyWayKnows(ref: number, { byRef, columnOf }: Ways): boolean {
   const ways = byRef.get(ref) ?? []
