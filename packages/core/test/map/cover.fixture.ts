@@ -265,14 +265,12 @@ export function shapeOf({ root, tables }: TestQuery, schema: Schema, change: Par
     refs: tables.map((name, ref) => ({ table: { name }, reached: reached[ref] as Set<string> })),
     root: blockOf(root),
     selected,
-    learnable: !root.count && root.members.length === 0 && root.scalars.length === 0 && plainSources(root),
+    learnable: !root.count && root.members.length === 0 && root.scalars.length === 0,
     usedElsewhere: new Set(usedElsewhere(root).map(({ ref }) => ref)),
     kind: 'list',
     ...change,
   }
 }
-
-const plainSources = ({ sources }: TestBlock): boolean => sources.every((source) => 'ref' in source)
 
 /** The select list: what it names, or every column of the block's own tables. */
 export function selectedOf(block: TestBlock, tables: readonly string[], schema: Schema): readonly Term[] {

@@ -30,7 +30,42 @@ type Seen = readonly number[]
 
 export function randomQuery(random: Random, schema: Schema): TestQuery {
   const making: Making = { random, schema, tables: [] }
-  return { root: makeBlock(making, [], 0), tables: making.tables }
+  const root = random.chance(0.2) ? makePartners(making) : makeBlock(making, [], 0)
+  return { root, tables: making.tables }
+}
+
+/** Rows with their partners, whose columns stand nearly nowhere else. */
+function makePartners(making: Making): TestBlock {
+  const { random } = making
+  const own: number[] = []
+  const sources = Array.from({ length: 2 + random.below(3) }, (_, i): TestSource => {
+    const ref = making.tables.push(random.pick([...making.schema.tables.keys()])) - 1
+    const before = [...own]
+    own.push(ref)
+    if (i === 0) return { join: 'from', ref, on: undefined }
+    const on = link(making, ref, before) ?? makeTest(making, [...own], [ref], 2, 0)
+    return {
+      join: random.weighted([
+        [8, 'left'],
+        [5, 'inner'],
+        [0.4, 'right'],
+        [0.4, 'full'],
+      ]),
+      ref,
+      on,
+    }
+  })
+  const near = random.chance(0.85) ? own.slice(0, 1) : own
+  const limited = random.chance(0.5)
+  return {
+    ...emptyBlock,
+    sources,
+    where: random.chance(0.5) ? makeTest(making, near, near, random.chance(0.9) ? 2 : 1, 1) : undefined,
+    count: random.chance(0.05),
+    limit: limited ? 1 + random.below(2) : undefined,
+    offset: limited && random.chance(0.5) ? 1 : 0,
+    order: limited && random.chance(0.5) ? [term(making, near)] : [],
+  }
 }
 
 function makeBlock(making: Making, outer: Seen, depth: number): TestBlock {
@@ -49,7 +84,7 @@ function makeBlock(making: Making, outer: Seen, depth: number): TestBlock {
   const deep = (share: number): TestBlock[] =>
     depth < 2 && random.chance(share) ? [makeBlock(making, seen, depth + 1)] : []
   const scalars = deep(0.06)
-  const members = depth < 2 && random.chance(0.05) ? [makeBlock(making, outer, depth + 1)] : []
+  const members = depth < 2 && random.chance(depth === 0 ? 0.04 : 0.15) ? [makeBlock(making, outer, depth + 1)] : []
   const limited = random.chance(0.2) && members.length === 0
   return {
     ...emptyBlock,
@@ -87,6 +122,8 @@ function makeSource(making: Making, own: number[], outer: Seen, depth: number, f
   own.push(ref)
   if (join === 'from' || join === 'cross') return { join, ref, on: undefined }
   const plain = before.length > 0 && random.chance(0.7) ? link(making, ref, before) : undefined
+  const more = (): Test => makeTest(making, [...outer, ...own], random.chance(0.5) ? [ref] : own, depth, 1)
+  if (plain && random.chance(0.3)) return { join, ref, on: { kind: 'and', members: [plain, more()] } }
   return { join, ref, on: plain ?? makeTest(making, [...outer, ...own], [ref], depth, 2) }
 }
 
