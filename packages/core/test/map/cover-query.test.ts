@@ -491,6 +491,14 @@ describe('queries inside queries', () => {
       'from users where users.id = $0 scalar (from posts where posts.author_id = users.org_id count)',
       'users[id=$0] posts(partner-not-learned)',
     ],
+    [
+      'from users where (users.id = $0 or users.id = $1) and exists (from posts where posts.author_id = users.id)',
+      'users[id=$0|id=$1] posts[author_id=$0|author_id=$1]',
+    ],
+    [
+      'from users left (from posts where posts.author_id = users.id) where users.id = $0 or users.org_id = $1',
+      'users[id=$0|org_id=$1] posts(partner-not-learned)',
+    ],
     // No row of the outer query, and yet a sub-query or member is asked.
     ['from users where never scalar (from posts where posts.id = $0 count) count', 'users- posts[id=$0]'],
     ['from users where never member (from posts)', 'users- posts(no-condition)'],

@@ -167,8 +167,10 @@ function all(truths: readonly (boolean | null)[]): boolean | null {
   return truths.includes(null) ? null : true
 }
 
-// Texts of columns without tokens are equal without regard to case, as citext is.
 const equal = (one: Value, other: Value): boolean | null =>
-  one === null || other === null ? null : `${one}`.toLowerCase() === `${other}`.toLowerCase()
+  one === null || other === null ? null : plain(one) === plain(other)
+
+/** Texts of columns without tokens are equal without regard to case, as citext is; numbers are read past blanks. */
+const plain = (value: Value): string => `${value}`.trim().toLowerCase()
 
 const less = (one: Value, other: Value): boolean | null => (one === null || other === null ? null : one < other)

@@ -13,7 +13,8 @@ export const randomParams = (random: Random): Value[] =>
     random.weighted<Value>([
       [40, random.pick(VALUES)],
       [1, null],
-      [1, 'no token'],
+      // A spelling that has no token, and yet PostgreSQL takes it for a number.
+      [1, ' 1'],
     ]),
   )
 
@@ -80,7 +81,7 @@ function makeBlock(making: Making, outer: Seen, depth: number): TestBlock {
   ])
   for (let i = 0; i < count; i++) sources.push(makeSource(making, own, outer, depth, i === 0))
   const seen = [...outer, ...own]
-  const where = own.length > 0 && random.chance(0.75) ? makeTest(making, seen, own, depth, 2) : undefined
+  const where = own.length > 0 ? makeWhere(making, own, outer, depth) : undefined
   const deep = (share: number): TestBlock[] =>
     depth < 2 && random.chance(share) ? [makeBlock(making, seen, depth + 1)] : []
   const scalars = deep(0.06)
@@ -98,6 +99,14 @@ function makeBlock(making: Making, outer: Seen, depth: number): TestBlock {
     select: random.chance(0.3) && own.length > 0 ? [term(making, own), term(making, own)] : undefined,
     order: limited && own.length > 0 && random.chance(0.5) ? [term(making, own)] : [],
   }
+}
+
+/** The condition of a block; a query inside another mostly names a row around it. */
+function makeWhere(making: Making, own: Seen, outer: Seen, depth: number): Test | undefined {
+  const { random } = making
+  const test = random.chance(0.75) ? makeTest(making, [...outer, ...own], own, depth, 2) : undefined
+  const around = outer.length > 0 && random.chance(0.7) ? link(making, random.pick(own), outer) : undefined
+  return test && around ? { kind: 'and', members: [around, test] } : (around ?? test)
 }
 
 function makeSource(making: Making, own: number[], outer: Seen, depth: number, first: boolean): TestSource {
@@ -142,6 +151,9 @@ function link(making: Making, ref: number, before: Seen): Test | undefined {
         : [],
     ),
   ]
+  // Or a key that nothing enforces.
+  const key = own.primaryKey?.map((column) => [column, term(making, [other]).column] as const)
+  if (key && random.chance(0.25)) pairs.push(key)
   if (pairs.length === 0) return undefined
   const members = random.pick(pairs).map(([column, elsewhere]): Test => {
     const sides: [Term, Term] = [
@@ -274,7 +286,7 @@ function isSound({ tables, facts }: Schema, data: Data): boolean {
     const table = tables.get(name)!
     const keys = rows.map((row) => JSON.stringify(table.primaryKey?.map((column) => row[column])))
     if (new Set(keys).size < keys.length) return false
-    for (const key of table.outgoing) {
+    for (const key of table.outgoing.filter(({ proven }) => proven)) {
       const parents = data.get(facts.relations.get(key.parent)!.name) ?? []
       const has = (row: Row) => (parent: Row) =>
         key.columns.every((column, i) => parent[key.parentColumns[i] as string] === row[column])
