@@ -140,15 +140,16 @@ export interface AnswersRead {
 /** Runs a planned read; the statement itself runs where the records turn out not to answer. */
 export async function answerByRecords(
   by: AnswersRead,
-  { lookup, match }: PlannedRead,
+  plan: PlannedRead,
   placeholders: Record<string, unknown> | undefined,
   token: unknown,
 ): Promise<unknown> {
   const { context } = by
+  const { lookup, match } = plan
   const { source } = lookup
   let found: LookupAnswer
   try {
-    found = await context.read.read(lookup, loader(by, lookup))
+    found = await context.read.read(lookup, loader(by, plan))
   } catch (error) {
     return by.runPlain(hearFailure(context, source, error), placeholders, token)
   }
@@ -158,7 +159,8 @@ export async function answerByRecords(
   return by.runPlain(answer.bypass, placeholders, token)
 }
 
-function loader({ context, question }: AnswersRead, { source, scheme }: Lookup): LoadRecords {
+function loader({ context, question }: AnswersRead, plan: PlannedRead): LoadRecords {
+  const { source, scheme } = plan.lookup
   const { begun } = context.client
   return async (missing) => {
     const rows = await loadRecords(context, question.shape, source, scheme, missing)
