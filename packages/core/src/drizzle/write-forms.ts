@@ -35,8 +35,7 @@ const join = (texts: readonly string[]): string => texts.join(', ')
 const imageNames = `with (old as "__o", new as "__n") `
 
 /** The statement in the form that a plan asks for. */
-export function writeForm(forms: WriteForms, plan: WritePlan): SQL {
-  if (plan.form === 'none') return userStatement(forms)
+function writeForm(forms: WriteForms, plan: WritePlan): SQL {
   const hidden = hiddenColumns(forms, plan)
   const core = plan.form === 'locked' ? lockedCore(forms, plan) : forms.parts.core
   const names = plan.form === 'old-new' && isPlain(forms.fields) ? sql.raw(imageNames) : undefined
