@@ -21,6 +21,8 @@ export interface ResultStatement {
   readonly question: ResultQuestion
   /** Driver values of the parameters, in the order of the structure; or why they cannot be told. */
   values(given: Record<string, unknown> | undefined): readonly unknown[] | BypassReason
+  /** False where a builder inside the statement was changed since it was read: then its answer is another question's. */
+  isUnchanged(given: Record<string, unknown> | undefined, params: readonly unknown[]): boolean
   /** The statement with columns of its tables behind its own; undefined where they cannot be added. */
   withColumns(adds: readonly Term[]): Query | undefined
 }
@@ -75,7 +77,7 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     if (isReason(params)) return this.runPlain(params, placeholders, token)
     const lookup = context.results.lookup(plan, { params, ttlMs, tags })
     if (typeof lookup === 'string') return this.runPlain(lookup, placeholders, token)
-    const answer = await context.results.read(lookup, this.loader(statement, plan, placeholders, token))
+    const answer = await context.results.read(lookup, this.loader(statement, plan, params, placeholders, token))
     if ('bypass' in answer) return this.runPlain(answer.bypass, placeholders, token)
     return this.map(answer.rows)
   }
@@ -90,6 +92,7 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
   private loader(
     statement: ResultStatement,
     plan: ResultPlan,
+    params: readonly unknown[],
     placeholders: Record<string, unknown> | undefined,
     token: unknown,
   ): LoadRows {
@@ -99,7 +102,7 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
       try {
         const rows = await this.load(statement, plan, placeholders, token)
         // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
-        return { rows, keep: client.begun === begun }
+        return { rows, keep: client.begun === begun && statement.isUnchanged(placeholders, params) }
       } catch (error) {
         write.noteError(error)
         throw error

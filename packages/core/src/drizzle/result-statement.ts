@@ -1,3 +1,4 @@
+import { paramsText } from '../model/params-text.ts'
 import type { QueryShape, Term } from '../model/query-shape.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import type { ResultQuestion } from '../model/result.ts'
@@ -5,7 +6,7 @@ import type { NamedTable } from '../ports/paths.ts'
 import { type CountQuery, countQueryOf } from './count-query.ts'
 import { type Column, type Field, orderFields, type Query, type SelectConfig, type SQL } from './internals.ts'
 import type { LazyQuery, Origin } from './lazy-sql.ts'
-import type { ResultStatement } from './prepared-result.ts'
+import { isReason, type ResultStatement } from './prepared-result.ts'
 import { countShape, selectShape } from './query-shape.ts'
 import type { StatementContext } from './statement-context.ts'
 import { countKey, type StructuralKey, selectKey } from './structural-key.ts'
@@ -55,6 +56,10 @@ class SelectStatement implements ResultStatement, ResultQuestion {
     return this.key.values(given)
   }
 
+  isUnchanged(given: Record<string, unknown> | undefined, params: readonly unknown[]): boolean {
+    return isSame(selectKey(this.config, this.context.naming), this.structure, given, params)
+  }
+
   withColumns(adds: readonly Term[]): Query | undefined {
     const { config, context } = this
     const columns = adds.map((term) => this.columnOf(term))
@@ -74,6 +79,17 @@ class SelectStatement implements ResultStatement, ResultQuestion {
       ? undefined
       : this.context.shape(table as object).columns.find(({ name }) => name === column)?.column
   }
+}
+
+function isSame(
+  now: StructuralKey | BypassReason,
+  structure: string,
+  given: Record<string, unknown> | undefined,
+  params: readonly unknown[],
+): boolean {
+  if (typeof now === 'string' || now.text !== structure) return false
+  const values = now.values(given)
+  return !isReason(values) && paramsText(values) === paramsText(params)
 }
 
 const noTables: readonly NamedTable[] = []
@@ -114,6 +130,10 @@ class CountStatement implements ResultStatement, ResultQuestion {
 
   values(given: Record<string, unknown> | undefined): readonly unknown[] | BypassReason {
     return this.key.values(given)
+  }
+
+  isUnchanged(given: Record<string, unknown> | undefined, params: readonly unknown[]): boolean {
+    return isSame(countKey(this.count, this.context.naming), this.structure, given, params)
   }
 
   withColumns(): undefined {

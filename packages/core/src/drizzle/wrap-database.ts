@@ -340,16 +340,15 @@ interface Asked {
 /** By rows of one table where a key fixes them; else by the whole answer. Undefined: it is none for the cache. */
 function cachedRead(asked: Asked, prepare: () => PreparedQuery, once: boolean): PreparedQuery | undefined {
   const { context, query, origin, fields, mapper, off, ttlMs, tags } = asked
+  const untracked = once ? untrackedTable(context, origin) : undefined
+  if (untracked) return refused(context, untracked, 'untracked-table')
   const question = questionOf(context, origin, fields)
   const shape = typeof question === 'string' ? undefined : question.shape
   if (off) return refused(context, shape, 'cache-false')
   if (question === 'locking') return refused(context, undefined, question)
-  if (once && shape && context.read.source(shape, shape.names) === 'untracked-table') {
-    return refused(context, shape, 'untracked-table')
-  }
   // A tag is one more stamp of an answer; rows have none, for they serve those who ask without it, too.
   if (typeof question === 'string' || tags.length > 0) return resultRead(asked, prepare)
-  const next = () => resultRead(asked, prepare) ?? prepare()
+  const next = () => resultRead(asked, prepare)
   return new PreparedRead({ context, question, query, fields, mapper, ttlMs, prepare: next })
 }
 
@@ -357,10 +356,8 @@ function refused(context: StatementContext, shape: TableShape | undefined, reaso
   context.read.bypassed(shape?.name, reason)
 }
 
-function resultRead(asked: Asked, prepare: () => PreparedQuery): PreparedResult | undefined {
+function resultRead(asked: Asked, prepare: () => PreparedQuery): PreparedResult {
   const { context, origin, query } = asked
-  const untracked = untrackedTable(context, origin)
-  if (untracked) return refused(context, untracked, 'untracked-table')
   return new PreparedResult({ ...asked, readStatement: () => readStatement(context, origin, query), prepare })
 }
 

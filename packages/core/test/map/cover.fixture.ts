@@ -267,6 +267,7 @@ export function shapeOf({ root, tables }: TestQuery, schema: Schema, change: Par
     selected,
     learnable: !root.count && root.members.length === 0 && root.scalars.length === 0,
     usedElsewhere: new Set(usedElsewhere(root).map(({ ref }) => ref)),
+    raw: false,
     kind: 'list',
     ...change,
   }
