@@ -2,10 +2,14 @@ import * as drizzle from 'drizzle-orm'
 import {
   Column,
   entityKind,
+  getTableUniqueName,
   is,
+  Many,
   Name,
+  normalizeRelation,
   Param,
   Placeholder,
+  type Relation,
   SQL,
   StringChunk,
   Subquery,
@@ -36,7 +40,7 @@ import { AsideError } from '../errors.ts'
  * test runs it against each supported version, so a new Drizzle fails there with the name of what moved.
  */
 
-export { Column, entityKind, is, Param, Placeholder, SQL, StringChunk, Subquery, Table }
+export { Column, entityKind, is, Param, Placeholder, type Relation, SQL, StringChunk, Subquery, Table }
 
 export type DriverKind = 'node-postgres' | 'postgres-js' | 'pglite'
 
@@ -104,10 +108,20 @@ export interface WriteConfig {
   readonly onConflict?: SQL
 }
 
-/** What `db.query.x` hands to the dialect. */
+/** A table of the schema that `drizzle()` was given, with its relations by name. */
+export interface TableConfig {
+  readonly tsName: string
+  readonly columns: Record<string, Column>
+  readonly relations: Record<string, Relation>
+}
+
+/** What `db.query.x` hands to the dialect, and the dialect to itself for each relation below. */
 export interface RelationalConfig {
+  readonly fullSchema: Record<string, Table>
+  readonly schema: Record<string, TableConfig>
+  readonly tableNamesMap: Record<string, string>
   readonly table: Table
-  readonly tableConfig: { readonly columns: Record<string, Column>; readonly tsName: string }
+  readonly tableConfig: TableConfig
   readonly queryConfig: true | RelationalOptions
   readonly tableAlias: string
   readonly nestedQueryRelation?: unknown
@@ -127,6 +141,38 @@ export interface RelationalQuery {
   readonly tableTsKey: string
   readonly sql: SQL
   readonly selection: unknown[]
+}
+
+/** The level below a relation as the relational builder finds it. */
+export interface RelationTarget {
+  readonly many: boolean
+  readonly table: Table
+  readonly tableConfig: TableConfig
+  /** The parent's columns, and those of the level below that equal them. */
+  readonly fields: readonly Column[]
+  readonly references: readonly Column[]
+}
+
+/**
+ * Follows a relation as `buildRelationalQueryWithoutPK` does (0.44 and 0.45); undefined where it fails, be it that the
+ * relation does not exist or that the schema does not say enough.
+ */
+export function followRelation(
+  { fullSchema, schema, tableNamesMap }: RelationalConfig,
+  relation: Relation | undefined,
+): RelationTarget | undefined {
+  if (!is(relation, drizzle.Relation)) return undefined
+  const name = tableNamesMap[getTableUniqueName(relation.referencedTable)] as string
+  const table = fullSchema[name]
+  const tableConfig = schema[name]
+  if (!table || !tableConfig) return undefined
+  try {
+    const { fields, references } = normalizeRelation(schema as never, tableNamesMap, relation)
+    return { many: is(relation, Many), table, tableConfig, fields, references }
+  } catch {
+    // Drizzle throws the same error when it builds, where the user sees it.
+    return undefined
+  }
 }
 
 /** How a dialect names columns that were declared without a name. */
