@@ -27,7 +27,7 @@ import { readPredicate } from './read-predicate.ts'
 import type { StructuralKey } from './structural-key.ts'
 import type { TableShape } from './table-shape.ts'
 
-type ShapeOf = (table: object) => TableShape
+export type ShapeOf = (table: object) => TableShape
 
 /**
  * What a select reads and what its conditions say. `key` is the select's own structural key: the shape holds for every
@@ -56,24 +56,24 @@ const isOneByOne = ({ distinct, groupBy, having, setOperators }: SelectConfig): 
   !distinct && !groupBy?.length && !having && setOperators.length === 0
 
 /** A name that columns may be qualified by, and the table reference behind it, where it is one. */
-interface Visible {
+export interface Visible {
   readonly name: string
   readonly ref?: number
   readonly shape?: TableShape
 }
 
 /** Where a chunk stands: the names that columns may use there, innermost first. */
-interface Place {
+export interface Place {
   readonly visible: readonly Visible[]
   readonly outer: Place | undefined
   /** Names of the CTEs that may be used here. */
   readonly ctes: ReadonlySet<string>
 }
 
-const nowhere: Place = { visible: [], outer: undefined, ctes: new Set() }
+export const nowhere: Place = { visible: [], outer: undefined, ctes: new Set() }
 
 /** A select while it is read. */
-interface Level extends Place {
+export interface Level extends Place {
   readonly visible: Visible[]
   readonly sources: Source[]
   readonly inner: Block[]
@@ -81,7 +81,7 @@ interface Level extends Place {
   readonly root: boolean
 }
 
-const levelIn = (outer: Place | undefined, ctes: ReadonlySet<string>, root = false): Level => ({
+export const levelIn = (outer: Place | undefined, ctes: ReadonlySet<string>, root = false): Level => ({
   visible: [],
   sources: [],
   inner: [],
@@ -93,7 +93,7 @@ const levelIn = (outer: Place | undefined, ctes: ReadonlySet<string>, root = fal
 const other: Predicate = { kind: 'other' }
 
 /** A reference while it is read. */
-interface OpenRef {
+export interface OpenRef {
   readonly table: TableRef['table']
   readonly reached: Set<string>
   readonly opaque: boolean
@@ -110,12 +110,12 @@ export class ShapeReader {
   aggregates = false
   /** False once a value of the root's select list was not a plain column. */
   plainFields = true
-  private readonly refs: OpenRef[] = []
+  protected readonly refs: OpenRef[] = []
   private readonly usedElsewhere = new Set<number>()
-  private selected: readonly (Term | undefined)[] = []
+  protected selected: readonly (Term | undefined)[] = []
   private raw = false
   private broken = false
-  private readonly shapeOf: ShapeOf
+  protected readonly shapeOf: ShapeOf
   private readonly key: StructuralKey
 
   constructor(shapeOf: ShapeOf, key: StructuralKey) {
@@ -238,7 +238,7 @@ export class ShapeReader {
     if (name !== undefined) level.visible.push({ name })
   }
 
-  private addRef(schema: string | undefined, name: string, opaque: boolean): number {
+  protected addRef(schema: string | undefined, name: string, opaque: boolean): number {
     const table = schema === undefined ? { name } : { schema, name }
     return this.refs.push({ table, reached: new Set(), opaque }) - 1
   }
@@ -273,7 +273,7 @@ export class ShapeReader {
   }
 
   /** In a select of one table Drizzle leaves the table out where a column stands in the expression itself. */
-  private expression(node: unknown, level: Level, single: boolean): void {
+  protected expression(node: unknown, level: Level, single: boolean): void {
     if (single && chunkKind(node as object) === 'sql' && !originOf(node)) {
       for (const chunk of (node as SQL).queryChunks as readonly unknown[]) {
         if (isColumn(chunk)) this.use(chunk, level, { elsewhere: true, bare: true })
@@ -289,7 +289,7 @@ export class ShapeReader {
     return predicate
   }
 
-  private predicate(node: unknown, level: Level): Predicate {
+  protected predicate(node: unknown, level: Level): Predicate {
     return readPredicate(node, { key: this.key, termOf: (column) => this.resolve(column, level).term })
   }
 
@@ -325,7 +325,7 @@ export class ShapeReader {
   }
 
   /** Everything that stands in a tree: columns, queries, raw text. */
-  private collect(node: unknown, level: Level): void {
+  protected collect(node: unknown, level: Level): void {
     if (typeof node !== 'object' || node === null) {
       if (typeof node === 'function') this.raw = true
       return

@@ -86,7 +86,8 @@ export class LevelReader {
   read(config: RelationalConfig): Level | undefined {
     const { table, tableConfig, queryConfig, tableAlias } = config
     if (!table) return undefined
-    return this.#level(config, this.table(table, tableConfig), { tableConfig, alias: tableAlias }, queryConfig)
+    const root = this.#level(config, this.table(table, tableConfig), { tableConfig, alias: tableAlias }, queryConfig)
+    return root && aliasesStayApart(root) ? root : undefined
   }
 
   table(table: Table, tableConfig: TableConfig): LevelTable {
@@ -187,6 +188,19 @@ export function numberLevels(root: Level): ReadonlyMap<Level, number> {
   visit(root)
   return numbers
 }
+
+/**
+ * PostgreSQL cuts names after 63 bytes: a relation deep down may then be called as its parent is, and what ties the two
+ * compares the columns of one. Cut at 60, no character of up to four bytes can hide a difference.
+ */
+function aliasesStayApart(root: Level): boolean {
+  if (!isLongSomewhere(root)) return true
+  const levels = [...numberLevels(root).keys()]
+  return new Set(levels.map(({ alias }) => Buffer.from(alias).toString('latin1', 0, 60))).size === levels.length
+}
+
+const isLongSomewhere = ({ alias, below }: Level): boolean =>
+  (alias.length > 20 && Buffer.byteLength(alias) > 63) || below.some(({ level }) => isLongSomewhere(level))
 
 type OwnParts = Omit<Level, 'table' | 'alias' | 'below'>
 

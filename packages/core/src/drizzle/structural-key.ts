@@ -4,6 +4,7 @@ import type { CountQuery } from './count-query.ts'
 import {
   aliasedField,
   builderOf,
+  type ChunkKind,
   type Column,
   chunkKind,
   columnsOf,
@@ -138,6 +139,26 @@ export class KeyWriter {
   chunk(node: unknown): void {
     if (typeof node === 'object' && node !== null) this.object(node, undefined, 0)
     else this.scalar(node, undefined, 0)
+  }
+
+  /** A column or tree of which the relational builder puts the columns under an alias (`mapColumnsInSQLToAlias`). */
+  under(alias: string, node: object): void {
+    if (chunkKind(node) === 'column') {
+      this.text += `Ca${sized(alias)}${sized(this.naming.columnName(node as Column))}`
+      return
+    }
+    // What has not been built yet would be, and its columns renamed.
+    if (this.changing?.has(node) || originOf(node)) {
+      this.refuse('unknown-chunk')
+      return
+    }
+    const list = (node as SQL).queryChunks as readonly unknown[]
+    for (let at = 0; at < list.length; at++) {
+      const chunk = list[at]
+      if (typeof chunk !== 'object' || chunk === null) this.scalar(chunk, list, at)
+      else if (isRenamed(chunkKind(chunk))) this.under(alias, chunk)
+      else this.object(chunk, list, at)
+    }
   }
 
   private object(node: object, list: object | undefined, at: number): void {
@@ -335,7 +356,7 @@ export class KeyWriter {
     this.window(config)
   }
 
-  private window({ limit, offset }: { readonly limit?: unknown; readonly offset?: unknown }): void {
+  window({ limit, offset }: { readonly limit?: unknown; readonly offset?: unknown }): void {
     if (typeof limit === 'object' || (typeof limit === 'number' && limit >= 0)) {
       this.text += '|l'
       this.chunk(limit)
@@ -455,6 +476,8 @@ export class KeyWriter {
     this.name(column.name)
   }
 }
+
+const isRenamed = (kind: ChunkKind): boolean => kind === 'column' || kind === 'sql'
 
 class WrittenKey implements StructuralKey {
   readonly text: string

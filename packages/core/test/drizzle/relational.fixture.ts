@@ -1,4 +1,4 @@
-import { relations, sql } from 'drizzle-orm'
+import { eq, exists, inArray, relations, sql } from 'drizzle-orm'
 import {
   bigint,
   boolean,
@@ -125,7 +125,6 @@ export const schema = {
   postTagsRelations,
   eventsRelations,
 }
-export type Blog = ReturnType<typeof blog>
 /** A db without a client; its statements are looked at, not run. */
 export const blog = () => drizzle.mock({ schema, casing: 'snake_case' })
 export const dialect = new PgDialect({ casing: 'snake_case' }) as unknown as Dialect
@@ -137,6 +136,129 @@ export function configOf(query: unknown): RelationalConfig {
   }
   return { fullSchema, schema, tableNamesMap, table, tableConfig, queryConfig: config, tableAlias: tableConfig.tsName }
 }
+
+const db = blog()
+
+/** Below the root Drizzle's types know no offset; its builder does. */
+const offset = (offset: number): object => ({ offset })
+
+/** Queries of every form that the builder has rules for. */
+export const corpus: readonly (readonly [name: string, make: () => unknown])[] = [
+  ['all rows', () => db.query.users.findMany()],
+  ['the first row', () => db.query.users.findFirst({ where: eq(users.id, 1) })],
+  ['chosen columns', () => db.query.posts.findMany({ columns: { title: true, authorId: true, draft: false } })],
+  ['columns left out', () => db.query.posts.findMany({ columns: { score: false, title: undefined as never } })],
+  ['no columns but a relation', () => db.query.posts.findMany({ columns: {}, with: { author: true } })],
+  ['one, twice to one table', () => db.query.posts.findMany({ with: { author: true, reviewer: true } })],
+  ['many', () => db.query.users.findMany({ with: { posts: true }, where: eq(users.id, 1) })],
+  ['one from the other side', () => db.query.users.findMany({ with: { profile: true } })],
+  ['many to many', () => db.query.posts.findMany({ with: { tags: { with: { tag: true } } } })],
+  [
+    'to itself, both ways',
+    () =>
+      db.query.users.findMany({ with: { manager: { with: { manager: true } }, reports: { with: { profile: true } } } }),
+  ],
+  [
+    'three levels with a condition at each',
+    () =>
+      db.query.users.findMany({
+        where: (t, { and, eq, isNull }) => and(eq(t.id, 1), isNull(t.managerId)),
+        with: {
+          posts: {
+            where: (t, { eq }) => eq(t.draft, false),
+            with: { comments: { where: inArray(comments.authorId, [3, 4]) } },
+          },
+        },
+      }),
+  ],
+  ['a composite key in another schema', () => db.query.events.findMany({ with: { link: { with: { tag: true } } } })],
+  ['many by a composite key', () => db.query.postTags.findMany({ with: { events: true } })],
+  [
+    'equal names in two schemas',
+    () => db.query.postTags.findMany({ with: { events: true, post: { with: { comments: true } } } }),
+  ],
+  [
+    'order, limit and offset at two levels',
+    () =>
+      db.query.users.findMany({
+        orderBy: (t, { desc }) => [desc(t.fullName), t.id],
+        limit: 2,
+        offset: 1,
+        with: { posts: { orderBy: (t, { asc }) => asc(t.title), limit: 3, ...offset(1) } },
+      }),
+  ],
+  [
+    'an order with values, which many rows repeat',
+    () => db.query.users.findMany({ with: { posts: { orderBy: (t) => [eq(t.id, 2), sql`${t.title} = ${'two'}`] } } }),
+  ],
+  [
+    'extras',
+    () =>
+      db.query.users.findMany({
+        extras: (t, { sql }) => ({ loud: sql<string>`upper(${t.fullName} || ${'!'})`.as('loud') }),
+      }),
+  ],
+  [
+    'extras beside relations, and below',
+    () =>
+      db.query.users.findMany({
+        extras: { twice: sql<number>`${users.id} * ${2}`.mapWith(Number).as('twice') },
+        with: { posts: { extras: (t, { sql }) => ({ size: sql<number>`length(${t.title})`.as('size') }) } },
+      }),
+  ],
+  ['every type, at the root', () => db.query.posts.findMany({ where: eq(posts.id, 3) })],
+  [
+    'every type, in JSON',
+    () => db.query.comments.findMany({ with: { post: true, author: { with: { profile: true } } } }),
+  ],
+  [
+    'placeholders',
+    () =>
+      db.query.posts.findMany({
+        where: (t, { and, eq }) =>
+          and(eq(t.authorId, sql.placeholder('author')), eq(t.title, sql.param(sql.placeholder('title'), t.title))),
+        limit: sql.placeholder('limit'),
+        with: { comments: { limit: sql.placeholder('few') } },
+      }),
+  ],
+  [
+    'a condition on one, and an offset',
+    () => db.query.posts.findMany({ with: { author: { where: eq(users.fullName, 'Ada'), ...offset(0) } as never } }),
+  ],
+  [
+    'a sub-query in a condition',
+    () =>
+      db.query.users.findMany({
+        where: (t) => exists(db.select({ n: sql`1` }).from(posts).where(eq(posts.authorId, t.id))),
+        with: { posts: true },
+      }),
+  ],
+  [
+    'raw text in a condition',
+    () =>
+      db.query.users.findMany({
+        where: sql`${users.id} = 1 or true`,
+        with: { posts: { where: sql`${posts.id} = ${2} or ${posts.draft}` } },
+      }),
+  ],
+  [
+    'a bare value in a condition',
+    () => db.query.users.findMany({ with: { posts: { where: sql`${posts.id} = ${2}` } } }),
+  ],
+  ['a column of another table in a condition', () => db.query.users.findMany({ where: eq(tags.id, 1) })],
+  [
+    'an empty list',
+    () => db.query.users.findMany({ where: inArray(users.id, []), with: { posts: { where: inArray(posts.id, []) } } }),
+  ],
+  ['a list of many', () => db.query.users.findMany({ where: inArray(users.id, [1, 2, 3]), with: { manager: true } })],
+  [
+    'limits that are none',
+    () => db.query.users.findMany({ limit: -1, offset: 0, with: { posts: { limit: -1, ...offset(0) } } }),
+  ],
+]
+
+/** Values for the placeholders of the corpus. */
+export const given = { author: 1, title: 'two', limit: 5, few: 1 }
 
 export const ddl = sql.raw(`
   create table users (id int primary key, full_name text, e_mail text, manager_id int, created_at timestamp, motto text);

@@ -1,12 +1,13 @@
 import { type Column, eq, sql } from 'drizzle-orm'
 import { describe, expect, it } from 'vitest'
 import type { RelationalOptions } from '../../src/drizzle/internals.ts'
+import { Naming } from '../../src/drizzle/naming.ts'
 import { LevelReader } from '../../src/drizzle/relational-levels.ts'
 import { settleRelational } from '../../src/drizzle/settle-relational.ts'
 import { blog, configOf, dialect, schema, users } from './relational.fixture.ts'
 
 const db = blog()
-const reader = new LevelReader(dialect)
+const reader = new LevelReader(new Naming(dialect))
 
 /** Settles and builds as a wrapped db does; what was called, in order, and the SQL or what was thrown. */
 function settled(query: unknown): { config: RelationalOptions; sql: () => unknown } {
