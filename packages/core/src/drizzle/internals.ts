@@ -140,7 +140,7 @@ export interface RelationalOptions {
 export interface RelationalQuery {
   readonly tableTsKey: string
   readonly sql: SQL
-  readonly selection: unknown[]
+  readonly selection: readonly unknown[]
 }
 
 /** The level below a relation as the relational builder finds it. */

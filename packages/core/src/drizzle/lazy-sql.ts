@@ -16,8 +16,20 @@ import type { RecordQuestion } from './record-question.ts'
  */
 export type Origin =
   | { readonly kind: 'select'; readonly config: SelectConfig; readonly dialect: Dialect }
-  | { readonly kind: 'relational'; readonly config: RelationalConfig; readonly question: RecordQuestion | BypassReason }
+  | {
+      readonly kind: 'relational'
+      readonly config: RelationalConfig
+      readonly question: RecordQuestion | BypassReason
+      /** How it may be answered as a whole; `relationalReadOf` tells what it is. Read once, when it is asked for. */
+      readonly whole: () => KnownByStructure | BypassReason
+    }
   | { readonly kind: 'insert' | 'update' | 'delete'; readonly config: WriteConfig; readonly parts: WriteParts }
+
+/** A statement of which another with the same structure may have been built before. */
+export interface KnownByStructure {
+  readonly isKnown: boolean
+  wasBuilt(): void
+}
 
 /** The once-built pieces of a write: default and on-update functions run while building, so nothing is built twice. */
 export class WriteParts {

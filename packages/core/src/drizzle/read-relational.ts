@@ -1,6 +1,7 @@
 import type { QueryShape } from '../model/query-shape.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import type { Dialect, RelationalConfig } from './internals.ts'
+import type { KnownByStructure, Origin } from './lazy-sql.ts'
 import { Naming } from './naming.ts'
 import type { ShapeOf } from './query-shape.ts'
 import { relationalKey } from './relational-key.ts'
@@ -41,22 +42,24 @@ export class RelationalReader {
     const level = this.#levels.read(settled)
     if (!level) return 'unknown-chunk'
     const key = relationalKey(level, this.#naming)
-    return typeof key === 'string' ? key : new RelationalRead(level, key, this.#shapeOf, this.#known)
+    return typeof key === 'string' ? key : new RelationalRead(level, key, this.#shapeOf, this.#known, this.#naming)
   }
 }
 
 /** A settled relational query, read without building anything of it. */
-export class RelationalRead {
+export class RelationalRead implements KnownByStructure {
   readonly key: StructuralKey
   private readonly level: Level
   private readonly shapeOf: ShapeOf
   private readonly known: Map<string, Structure>
+  private readonly naming: Naming
 
-  constructor(level: Level, key: StructuralKey, shapeOf: ShapeOf, known: Map<string, Structure>) {
+  constructor(level: Level, key: StructuralKey, shapeOf: ShapeOf, known: Map<string, Structure>, naming: Naming) {
     this.level = level
     this.key = key
     this.shapeOf = shapeOf
     this.known = known
+    this.naming = naming
   }
 
   /** False until `wasBuilt()`: what is wrong with a query shows when Drizzle builds it, and nowhere else. */
@@ -70,6 +73,11 @@ export class RelationalRead {
     const [oldest] = this.known.size < MOST_STRUCTURES ? [] : this.known.keys()
     if (oldest !== undefined) this.known.delete(oldest)
     this.known.set(this.key.text, {})
+  }
+
+  /** The key of the query as it is now: builders inside it may have been changed since it was read. */
+  keyNow(): StructuralKey | BypassReason {
+    return relationalKey(this.level, this.naming)
   }
 
   /** Holds for every query of this key. */
@@ -90,4 +98,10 @@ export class RelationalRead {
     if (known && isSelectionShared(this.level)) known.selection = selection
     return selection
   }
+}
+
+/** How a relational query of a wrapped db may be answered as a whole. */
+export function relationalReadOf(origin: Extract<Origin, { kind: 'relational' }>): RelationalRead | BypassReason {
+  const whole = origin.whole()
+  return typeof whole === 'string' || whole instanceof RelationalRead ? whole : 'unknown-chunk'
 }

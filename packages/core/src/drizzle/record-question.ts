@@ -1,4 +1,3 @@
-import { aliasedTableColumn, getOperators, getOrderByOperators } from 'drizzle-orm'
 import type { Condition } from '../model/condition.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import {
@@ -128,27 +127,6 @@ function readOrderTerm(term: unknown, shape: TableShape): Order | undefined {
 function orderOf(column: Column, descending: boolean, shape: TableShape): Order | undefined {
   const position = positionOf(shape, column)
   return position === undefined ? undefined : { column: position, descending }
-}
-
-/** `db.query.x` with its callbacks called, so that they run once whatever happens to the query. */
-export function settleCallbacks(config: RelationalConfig): RelationalConfig {
-  const options = config.queryConfig
-  if (options === true || (typeof options.where !== 'function' && typeof options.orderBy !== 'function')) return config
-  const columns = aliasedColumns(config)
-  const settled: { -readonly [K in keyof RelationalOptions]: RelationalOptions[K] } = { ...options }
-  if (typeof options.where === 'function') settled.where = options.where(columns, getOperators())
-  if (typeof options.orderBy === 'function') settled.orderBy = options.orderBy(columns, getOrderByOperators())
-  return { ...config, queryConfig: settled }
-}
-
-/** As Drizzle hands them to callbacks, but each made when it is asked for. */
-function aliasedColumns({ tableConfig, tableAlias }: RelationalConfig): Record<string, Column> {
-  return new Proxy(tableConfig.columns, {
-    get: (columns, key) => {
-      const column = columns[key as string]
-      return column && aliasedTableColumn(column, tableAlias)
-    },
-  })
 }
 
 /** Reads the state of a relational query without relations and extras. */

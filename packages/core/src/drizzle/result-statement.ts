@@ -1,13 +1,14 @@
 import { paramsText } from '../model/params-text.ts'
 import type { QueryShape, Term } from '../model/query-shape.ts'
 import type { BypassReason } from '../model/reasons.ts'
-import type { ResultQuestion } from '../model/result.ts'
+import type { PartnerReader, ResultQuestion } from '../model/result.ts'
 import type { NamedTable } from '../ports/paths.ts'
 import { type CountQuery, countQueryOf } from './count-query.ts'
 import { type Column, type Field, orderFields, type Query, type SelectConfig, type SQL } from './internals.ts'
 import type { LazyQuery, Origin } from './lazy-sql.ts'
 import { isReason, type ResultStatement } from './prepared-result.ts'
 import { countShape, selectShape } from './query-shape.ts'
+import { type RelationalRead, relationalReadOf } from './read-relational.ts'
 import type { StatementContext } from './statement-context.ts'
 import { countKey, type StructuralKey, selectKey } from './structural-key.ts'
 
@@ -141,11 +142,56 @@ class CountStatement implements ResultStatement, ResultQuestion {
   }
 }
 
+/** `db.query.x.find…`, read from its config. */
+class RelationalStatement implements ResultStatement, ResultQuestion {
+  readonly structure: string
+  readonly named: readonly NamedTable[]
+
+  constructor(
+    context: StatementContext,
+    private readonly read: RelationalRead,
+    private readonly query: LazyQuery,
+  ) {
+    this.structure = read.key.text
+    this.named = context.call.tables ?? noTables
+  }
+
+  get question(): ResultQuestion {
+    return this
+  }
+
+  shape(): QueryShape {
+    return this.read.shape()
+  }
+
+  text(): string {
+    return this.query.sql
+  }
+
+  partners(): readonly PartnerReader[] {
+    return this.read.partners()
+  }
+
+  values(given: Record<string, unknown> | undefined): readonly unknown[] | BypassReason {
+    return this.read.key.values(given)
+  }
+
+  isUnchanged(given: Record<string, unknown> | undefined, params: readonly unknown[]): boolean {
+    return isSame(this.read.keyNow(), this.structure, given, params)
+  }
+
+  withColumns(): undefined {
+    return undefined
+  }
+}
+
 /** What a builder's read is to the read path of whole results. */
 export function readStatement(
   context: StatementContext,
   origin: Exclude<Origin, { parts: unknown }>,
   query: LazyQuery,
 ): ResultStatement | BypassReason {
-  return origin.kind === 'select' ? selectStatement(context, origin.config, query) : 'not-a-record'
+  if (origin.kind === 'select') return selectStatement(context, origin.config, query)
+  const read = relationalReadOf(origin)
+  return typeof read === 'string' ? read : new RelationalStatement(context, read, query)
 }

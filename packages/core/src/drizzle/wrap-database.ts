@@ -26,13 +26,8 @@ import { PreparedRaw, type SessionEffect } from './prepared-raw.ts'
 import { PreparedRead } from './prepared-read.ts'
 import { PreparedResult } from './prepared-result.ts'
 import { PreparedWrite, tagSet } from './prepared-write.ts'
-import {
-  plainSelection,
-  questionOfRelational,
-  questionOfSelect,
-  type RecordQuestion,
-  settleCallbacks,
-} from './record-question.ts'
+import { type RelationalRead, RelationalReader } from './read-relational.ts'
+import { plainSelection, questionOfRelational, questionOfSelect, type RecordQuestion } from './record-question.ts'
 import { countStatement, readStatement } from './result-statement.ts'
 import { type CallOptions, currentScope, destinations, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
@@ -147,14 +142,14 @@ function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
       changedColumns(shape, set, (column) => onUpdateOf(column as Column) !== undefined),
     )
   }
-  dialect.buildRelationalQueryWithoutPK = (config) => new RelationalBuild(real, settleCallbacks(config), tools)
+  const relational = new RelationalReader(real, (table) => tools.shape(table), tools.naming)
+  dialect.buildRelationalQueryWithoutPK = (config) => new RelationalBuild(real, config, relational, tools)
   dialect.sqlToQuery = (sql, invokeSource) => {
     if (invokeSource !== undefined) return real.sqlToQuery(sql, invokeSource)
     const query = new LazyQuery(sql, real)
     const origin = originOf(sql)
     if (origin?.kind !== 'relational') return query
-    // What no record can answer needs its text anyway.
-    return relationalQuery(query, typeof origin.question === 'string')
+    return relationalStatement(query, origin)
   }
   return dialect
 }
@@ -184,6 +179,16 @@ function plainWrite(
   return selection ? sql`${ctes}${parts.core} returning ${selection}` : sql`${ctes}${parts.core}`
 }
 
+/** What is wrong with a query shows in the building, so the first of its structure is built at once. */
+function relationalStatement(query: LazyQuery, origin: Extract<Origin, { kind: 'relational' }>): Query {
+  if (typeof origin.question !== 'string') return relationalQuery(query, false)
+  const read = origin.whole()
+  if (typeof read !== 'object') return relationalQuery(query, true)
+  const statement = relationalQuery(query, !read.isKnown)
+  read.wasBuilt()
+  return statement
+}
+
 /** What `db.query.x.find…` gets from the dialect; SQL and selection are made when they are needed. */
 class RelationalBuild implements RelationalQuery {
   readonly tableTsKey: string
@@ -191,19 +196,37 @@ class RelationalBuild implements RelationalQuery {
   readonly #real: Dialect
   readonly #config: RelationalConfig
   readonly #question: RecordQuestion | BypassReason
+  readonly #reader: RelationalReader
+  #read: RelationalRead | BypassReason | undefined
   #built: RelationalQuery | undefined
+  #selection: readonly unknown[] | undefined
 
-  constructor(real: Dialect, config: RelationalConfig, tools: WrapWith) {
+  constructor(real: Dialect, asked: RelationalConfig, reader: RelationalReader, tools: WrapWith) {
+    const config = reader.settle(asked)
     this.tableTsKey = config.tableConfig.tsName
     this.#real = real
     this.#config = config
     this.#question = questionOfRelational(config, (table) => tools.shape(table))
-    const origin: Origin = { kind: 'relational', config, question: this.#question }
+    this.#reader = reader
+    const origin: Origin = { kind: 'relational', config, question: this.#question, whole: () => this.#whole() }
     this.sql = lazySql(origin, () => this.#build().sql)
   }
 
-  get selection(): unknown[] {
-    return typeof this.#question === 'string' ? this.#build().selection : plainSelection(this.#question)
+  #whole(): RelationalRead | BypassReason {
+    this.#read ??= this.#reader.read(this.#config)
+    return this.#read
+  }
+
+  /** Drizzle's mapper asks for it with every row. */
+  get selection(): readonly unknown[] {
+    this.#selection ??= this.#select()
+    return this.#selection
+  }
+
+  #select(): readonly unknown[] {
+    if (typeof this.#question !== 'string') return plainSelection(this.#question)
+    const read = this.#whole()
+    return typeof read === 'object' && read.isKnown ? read.selection() : this.#build().selection
   }
 
   #build(): RelationalQuery {

@@ -46,7 +46,8 @@ export interface Learn {
   readonly label: string
   /** What stands in for the rows when they cannot be told, or are too many. */
   readonly table: readonly string[]
-  values(row: readonly unknown[]): Iterable<readonly unknown[]>
+  /** Undefined where the row cannot be read. */
+  values(row: readonly unknown[]): readonly (readonly unknown[])[] | undefined
 }
 
 /** What one execution adds to its plan. */

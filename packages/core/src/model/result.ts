@@ -1,4 +1,4 @@
-import type { QueryKind, QueryShape } from './query-shape.ts'
+import type { QueryKind, QueryShape, Term } from './query-shape.ts'
 import type { BypassReason } from './reasons.ts'
 
 /** A select as the read path is asked for it: its structure by names, and the rest where it is wanted. */
@@ -15,12 +15,18 @@ export interface ResultQuestion {
   partners?(): readonly PartnerReader[]
 }
 
-/** Finds the key values of one partner in a row of the answer. */
+/** Finds the key values of one partner of a relational query in a row of its answer. */
 export interface PartnerReader {
   readonly ref: number
-  /** Columns of the partner that the values are of, by their names in the database. */
-  readonly columns: readonly string[]
-  read(row: readonly unknown[]): Iterable<readonly unknown[]>
+  /** Columns of the partner, by their names in the database, and beside them the owner's columns that they equal. */
+  readonly references: readonly string[]
+  readonly from: readonly Term[]
+  /** Values that stand only in the partner's own rows tell nothing of one that is missing. */
+  readonly seenIn: 'owner' | 'partner'
+  /** Read from JSON, where a bigint is not exact. */
+  readonly inJson: boolean
+  /** Undefined where the row cannot be read: then nothing may be learned from it. */
+  read(row: readonly unknown[]): readonly (readonly unknown[])[] | undefined
 }
 
 /** One stored result asked for: its names in the store, what it rests on, and how it may be kept. */

@@ -188,8 +188,10 @@ function rowStamps(
   room: number,
 ): Set<string> | undefined {
   const keys = new Set<string>()
-  for (const row of rows)
-    for (const key of values(row)) {
+  for (const row of rows) {
+    const told = values(row)
+    if (!told) return undefined
+    for (const key of told) {
       // Nothing equals NULL: there is no partner, and none can come.
       if (key.includes(null)) continue
       const tokens = key.map((value, at) => tokenOf(scheme.tokens[at] ?? 'none', value))
@@ -197,6 +199,7 @@ function rowStamps(
       keys.add(stampKey(scheme, tokens as string[]))
       if (keys.size > room) return undefined
     }
+  }
   return keys
 }
 
@@ -375,7 +378,7 @@ class Planner {
     const readable = this.#readable(relations, cover)
     for (const { reader, scheme } of readable) {
       const relation = relations[reader.ref] as RelationFacts
-      const order = scheme.columns.map((column) => reader.columns.indexOf(column))
+      const order = scheme.columns.map((column) => reader.references.indexOf(column))
       learns.push({ scheme, ...this.#standIn(relation, scheme), values: (row) => inOrder(reader.read(row), order) })
     }
     const read = new Set(readable.map(({ reader }) => reader.ref))
@@ -392,11 +395,27 @@ class Planner {
       const scheme = this.#primary(relation)
       const own = cover.covers.find(({ ref }) => ref === reader.ref)
       const whole = own === undefined || own.widened !== undefined
+      const { references } = reader
       const matched =
-        scheme?.columns.length === reader.columns.length &&
-        scheme.columns.every((column) => reader.columns.includes(column))
-      return scheme && whole && matched && !relation.rowSecurity ? [{ reader, scheme }] : []
+        scheme?.columns.length === references.length && scheme.columns.every((column) => references.includes(column))
+      return scheme && whole && matched && this.#isTellable(reader, relations) ? [{ reader, scheme }] : []
     })
+  }
+
+  /** Whether the values that an answer shows are surely the partner's keys, of missing partners too. */
+  #isTellable({ ref, references, from, seenIn, inJson }: PartnerReader, relations: readonly RelationFacts[]): boolean {
+    const partner = relations[ref] as RelationFacts
+    if (partner.rowSecurity || partner.inheritanceChildren) return false
+    const pairs = from.map((term, at) => {
+      const own = relations[term.ref]?.columns.get(term.column)
+      return [own, partner.columns.get(references[at] as string)] as const
+    })
+    const alike = pairs.every(([own, key]) => {
+      if (!own || !key || own.token === 'none' || own.token !== key.token) return false
+      if (own.token === 'enum' && own.sqlType !== key.sqlType) return false
+      return !inJson || (own.sqlType !== 'bigint' && key.sqlType !== 'bigint')
+    })
+    return alike && (seenIn === 'owner' || isNeverMissing(from, references, relations, partner))
   }
 
   #primary(relation: RelationFacts): Scheme | undefined {
@@ -470,6 +489,25 @@ class Planner {
   }
 }
 
-function* inOrder(values: Iterable<readonly unknown[]>, order: readonly number[]): Iterable<readonly unknown[]> {
-  for (const value of values) yield order.map((position) => value[position])
+/** A proven foreign key on columns that are NOT NULL. */
+function isNeverMissing(
+  from: readonly Term[],
+  references: readonly string[],
+  relations: readonly RelationFacts[],
+  partner: RelationFacts,
+): boolean {
+  const owner = relations[from[0]?.ref ?? -1]
+  if (!owner || owner.inheritanceChildren || from.some((term) => !owner.columns.get(term.column)?.notNull)) return false
+  const wanted = from.map(({ column }, at) => JSON.stringify([column, references[at]]))
+  return owner.outgoing.some(({ proven, parent, columns, parentColumns }) => {
+    const pairs = columns.map((column, at) => JSON.stringify([column, parentColumns[at]]))
+    return (
+      proven && parent === partner.id && pairs.length === wanted.length && wanted.every((one) => pairs.includes(one))
+    )
+  })
 }
+
+const inOrder = (
+  values: readonly (readonly unknown[])[] | undefined,
+  order: readonly number[],
+): readonly (readonly unknown[])[] | undefined => values?.map((value) => order.map((position) => value[position]))

@@ -260,7 +260,7 @@ export const corpus: readonly (readonly [name: string, make: () => unknown])[] =
 /** Values for the placeholders of the corpus. */
 export const given = { author: 1, title: 'two', limit: 5, few: 1 }
 
-export const ddl = sql.raw(`
+export const ddl = `
   create table users (id int primary key, full_name text, e_mail text, manager_id int, created_at timestamp, motto text);
   create table profiles (user_id int primary key, bio text, settings jsonb);
   create table posts (id bigint primary key, author int not null, reviewer_id int, title text, score numeric,
@@ -281,4 +281,4 @@ export const ddl = sql.raw(`
   insert into tags values (1, 'x'), (2, 'y');
   insert into post_tags values (2, 1), (2, 2), (3, 1);
   insert into audit.comments values ('2024-05-06', 1, 2, 1), ('2024-05-06', 2, null, 1), ('2024-05-07', 1, 3, 1);
-`)
+`
