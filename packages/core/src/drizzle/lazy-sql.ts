@@ -28,6 +28,7 @@ export type Origin =
 /** A statement of which another with the same structure may have been built before. */
 export interface KnownByStructure {
   readonly isKnown: boolean
+  readonly takesValues: boolean
   wasBuilt(): void
 }
 
@@ -175,13 +176,15 @@ const shared: PropertyDescriptorMap = Object.fromEntries(
   ]),
 )
 const lazy = Symbol('drizzle-aside.lazy-query')
+/** A statement without parameters has none. */
+const withoutTypings: PropertyDescriptorMap = { sql: shared.sql as object, params: shared.params as object }
 
 /**
  * As {@link LazyQuery}, for relational queries, whose `toSQL()` returns the object itself and needs own properties. An
  * eager one is compiled now: what is wrong with the query is thrown where plain Drizzle throws it.
  */
-export function relationalQuery(query: LazyQuery, eager: boolean): Query {
-  const plain = eager ? { ...query.compiled } : Object.defineProperties({}, shared)
+export function relationalQuery(query: LazyQuery, eager: boolean, takesValues = true): Query {
+  const plain = eager ? { ...query.compiled } : Object.defineProperties({}, takesValues ? shared : withoutTypings)
   Object.defineProperty(plain, lazy, { value: query })
   return plain as Query
 }

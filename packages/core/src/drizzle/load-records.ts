@@ -51,15 +51,21 @@ interface Kept {
   readonly session: object
   readonly prepared: PreparedQuery
 }
-const loneRows = new WeakMap<Scheme, Kept>()
+/** By source and scheme: table objects with other columns share the schemes of their table. */
+const loneRows = new WeakMap<RecordSource, Map<Scheme, Kept>>()
 
 /** The query for one row, prepared once (for us, not for the server): a driver's query object is dear to make. */
 function loneRow(context: StatementContext, shape: TableShape, source: RecordSource, scheme: Scheme): PreparedQuery {
-  const kept = loneRows.get(scheme)
+  let bySource = loneRows.get(source)
+  if (!bySource) {
+    bySource = new Map()
+    loneRows.set(source, bySource)
+  }
+  const kept = bySource.get(scheme)
   if (kept?.session === context.session) return kept.prepared
   const params = scheme.columns.map((_, at) => new Placeholder(String(at)))
   const prepared = prepare(context, textFor(shape, source, scheme, 1), params)
-  loneRows.set(scheme, { session: context.session, prepared })
+  bySource.set(scheme, { session: context.session, prepared })
   return prepared
 }
 

@@ -67,6 +67,10 @@ export class RelationalRead implements KnownByStructure {
     return this.known.has(this.key.text)
   }
 
+  get takesValues(): boolean {
+    return this.key.takesValues
+  }
+
   /** Drizzle has built and compiled a query of this key: none of them fails in the building. */
   wasBuilt(): void {
     if (this.isKnown) return

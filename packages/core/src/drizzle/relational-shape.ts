@@ -109,6 +109,7 @@ function tiesOf({ alias: parent, tie }: Above, alias: string): SQL | undefined {
 function knowingCopies(key: StructuralKey, copies: ReadonlyMap<object, object>): StructuralKey {
   return {
     text: key.text,
+    takesValues: key.takesValues,
     values: (given) => key.values(given),
     operandOf: (node, at) => key.operandOf(at === undefined ? node : (copies.get(node) ?? node), at),
   }

@@ -35,6 +35,8 @@ import { type Naming, sized } from './naming.ts'
  */
 export interface StructuralKey {
   readonly text: string
+  /** False for a statement without parameters. */
+  readonly takesValues: boolean
   /** The driver values of the parameters in the order of the SQL, exactly as Drizzle sends them. */
   values(given: Record<string, unknown> | undefined): readonly unknown[] | BypassReason
   /**
@@ -488,6 +490,10 @@ class WrittenKey implements StructuralKey {
     this.text = text
     this.slots = slots
     this.bare = bare
+  }
+
+  get takesValues(): boolean {
+    return this.slots.length > 0
   }
 
   operandOf(node: object, at?: number): number | undefined {

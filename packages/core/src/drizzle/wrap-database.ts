@@ -184,7 +184,7 @@ function relationalStatement(query: LazyQuery, origin: Extract<Origin, { kind: '
   if (typeof origin.question !== 'string') return relationalQuery(query, false)
   const read = origin.whole()
   if (typeof read !== 'object') return relationalQuery(query, true)
-  const statement = relationalQuery(query, !read.isKnown)
+  const statement = relationalQuery(query, !read.isKnown, read.takesValues)
   read.wasBuilt()
   return statement
 }
