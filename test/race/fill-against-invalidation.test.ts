@@ -5,7 +5,7 @@ import { and, eq, inArray } from 'drizzle-orm'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ManualClock, manualClock } from '../harness/clock.ts'
-import { type FreshDatabase, freshDatabase, freshRedis } from '../harness/databases.ts'
+import { ageRegister, type FreshDatabase, freshDatabase, freshRedis } from '../harness/databases.ts'
 import { type Gate, gate, gatedStore, type StatementHook, type StoreHook } from '../harness/gates.ts'
 import { items, itemsSetUp, outside } from '../support/items.ts'
 import { openApp } from '../support/open-app.ts'
@@ -15,7 +15,10 @@ type App = Awaited<ReturnType<typeof openApp>>
 interface StoreKind {
   readonly name: string
   /** Two views of one store, as two processes would have them, or one and the same where there is only one process. */
-  open(clock: ManualClock): Promise<{ stores: [Store, Store]; namespace: string; close(): Promise<void> }>
+  open(
+    clock: ManualClock,
+    database: string,
+  ): Promise<{ stores: [Store, Store]; namespace: string; close(): Promise<void> }>
 }
 
 const memory: StoreKind = {
@@ -28,8 +31,9 @@ const memory: StoreKind = {
 
 const redis: StoreKind = {
   name: 'Redis, each app with its own connection',
-  async open() {
+  async open(_clock, database) {
     const { url, namespace, drop } = await freshRedis()
+    await ageRegister(url, namespace, database)
     const clients = [createClient({ url }), createClient({ url })] as const
     await Promise.all(clients.map((client) => client.connect()))
     const stores: [Store, Store] = [redisStore(clients[0]), redisStore(clients[1])]
@@ -70,6 +74,8 @@ const loadsItem = /^select .* from "items" where/
 
 for (const kind of [memory, redis]) {
   describe(`over ${kind.name}`, () => {
+    // A shared store is asked about its register in the trip that removes.
+    const removing = kind === redis ? 'removeAndLook' : 'remove'
     let database: FreshDatabase
     let opened: Awaited<ReturnType<StoreKind['open']>>
     let apps: App[]
@@ -83,7 +89,7 @@ for (const kind of [memory, redis]) {
     beforeEach(async () => {
       await outside(database.url, 'drop table if exists items, notes', itemsSetUp)
       clock = manualClock()
-      opened = await kind.open(clock)
+      opened = await kind.open(clock, database.name)
       apps = []
     })
     afterEach(async () => {
@@ -314,7 +320,7 @@ for (const kind of [memory, redis]) {
     })
 
     test('A9: two writers whose invalidations arrive in the other order leave nothing old behind', async () => {
-      const first = storeCall('remove', 'before')
+      const first = storeCall(removing, 'before')
       const { reader: one, writer: two } = await readerAndWriter({ store: first.hook })
       await byId(two, 1)
       const early = rename(one, 1, 'one').then((result) => result)

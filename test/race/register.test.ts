@@ -215,7 +215,8 @@ describe('services with different options', () => {
     expect(await post()).toHaveLength(1)
     await writer.db.delete(users).where(eq(users.id, 1))
     expect(await post()).toHaveLength(0)
-    expect(writer.epochs()).toEqual(['posts: cascade'])
+    // The rows that follow by the foreign key were read, so just those fell.
+    expect(writer.epochs()).toEqual([])
   })
 
   test('raw SQL of one drops what the others cache', async () => {

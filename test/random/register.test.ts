@@ -6,7 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { Client } from 'pg'
 import { createClient } from 'redis'
 import { describe, expect, test } from 'vitest'
-import { type FreshRedis, freshDatabase, freshRedis } from '../harness/databases.ts'
+import { ageRegister, type FreshRedis, freshDatabase, freshRedis } from '../harness/databases.ts'
 import { bundle, type Edit } from './bundle.ts'
 import { judgeReads, type Verdict } from './judge-reads.ts'
 import { Random } from './random.ts'
@@ -109,10 +109,10 @@ const sum = (numbers: readonly number[]): number => numbers.reduce((total, each)
 
 /** A register that is old from the start: what is looked for is not what its first seconds cost. */
 async function openRegister({ url, namespace }: FreshRedis, database: string) {
+  await ageRegister(url, namespace, database)
   const client = createClient({ url })
   await client.connect()
   const key = `da1:${namespace}:${database.length}:${database}:F{f}`
-  await client.hSet(key, { v: 'first', b: '1000' })
   return { lose: () => client.unlink(key), close: () => client.destroy() }
 }
 

@@ -461,7 +461,7 @@ describe.each([15, 18] as const)('partitions and inheritance, PostgreSQL %i', (l
   it('an inheritance parent has no records, and a write to either side is seen on the other', async () => {
     await open()
     const explained = await test.db.$aside.explain(test.db.select().from(animals).where(eq(animals.id, 3)))
-    expect(explained.reason).toBe('no-primary-key')
+    expect(explained.plan).toBe('result')
     await warm(test, dog(3), dog(4))
     await test.db.update(animals).set({ n: 8 }).where(eq(animals.id, 3))
     await expectFallen(test, dog(3))
