@@ -17,7 +17,7 @@ import { coverQuery } from './map/cover-query.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
 import { refusedLists, tableSchemes } from './map/schemes.ts'
-import { type FacetMap, facetMap } from './model/facets.ts'
+import { type FacetMap, facetLabel, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
 import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
 import type { BypassReason } from './model/reasons.ts'
@@ -74,12 +74,15 @@ export interface CallOptions {
   tables?: readonly Table[]
 }
 
+/** Any builder; a relational query's type shows only `toSQL`. */
+export type Explainable = { getSQL(): unknown } | { toSQL(): unknown }
+
 /** The handle `db.$aside`. */
 export interface Aside<Db> {
   /** The same db with other options for everything it runs; keep it in a constant. */
   with(options: CallOptions): Db & { readonly $aside: Aside<Db> }
   /** What the extension would do with a query, and why; prints as text. */
-  explain(query: { getSQL(): unknown }): Promise<Explanation>
+  explain(query: Explainable): Promise<Explanation>
   /**
    * Tells that rows were written by other means: the whole table, or exactly the given row, as it was and as it is. It is
    * exact where the rows name every column of every key and list of the table. In a transaction: at commit.
@@ -696,7 +699,7 @@ class Engine {
       reading,
       cover: coverQuery,
       bind: bindCover,
-      label: labelOf,
+      label: (dependency) => labelOf(dependency, facetLabel),
       tableLabel,
       tagKey: (tag, facts) => tagKey(this.#options.namespace, facts.database, tag),
       revision: () => '',

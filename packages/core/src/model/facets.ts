@@ -11,6 +11,19 @@ export const MAIN: Facet = 'm'
 /** The facet of a group of columns, by their names in the database. */
 export const groupFacet = (columns: readonly string[]): Facet => `g${[...columns].sort(byBytes).map(prefixed).join('')}`
 
+/** A group for people, by its columns: `{likes, views}`. Names that keys hold as hashes leave it as it stands there. */
+export function facetLabel(facet: Facet): string {
+  const columns: string[] = []
+  for (let rest = Buffer.from(facet).subarray(1); rest.length > 0; ) {
+    const [length] = /^\d+(?=:)/.exec(rest.toString('latin1')) ?? []
+    if (length === undefined) return facet
+    const end = length.length + 1 + Number(length)
+    columns.push(rest.subarray(length.length + 1, end).toString())
+    rest = rest.subarray(end)
+  }
+  return `{${columns.join(', ')}}`
+}
+
 /** The column groups of one table, of one configuration or of all that are live. */
 export interface FacetMap {
   /** Facets that a change of the column removes: `main` unless every configuration groups it, and each group with it. */
