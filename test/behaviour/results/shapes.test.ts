@@ -319,11 +319,15 @@ async function rowOf(title: string, query: (db: Db) => Query): Promise<string> {
   return `| ${title} | ${codeOf(query)} | ${answer} | ${wideBecause(String(explained))} |`
 }
 
+/** The bundler's way to name an import. */
+const imported = /\(0, ?__vite_ssr_import_\d+__\.(\w+)\)|__vite_ssr_import_\d+__\.(\w+)/g
+
 /** The function without what TypeScript and the bundler made of it, on one line. */
 function codeOf(query: (db: Db) => Query): string {
   const words = query
     .toString()
     .replace(/^\(db\) ?=> ?/, '')
+    .replace(imported, '$1$2')
     .replace(/\s+/g, ' ')
   const code = words.replace(/ \./g, '.').replaceAll('"', "'").replaceAll('|', '\\|')
   return code.includes('`') ? `\`\` ${code} \`\`` : `\`${code}\``
