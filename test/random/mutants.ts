@@ -55,11 +55,23 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: 'a write that drops by the new image only',
-    edits: [{ file: 'write/derive-keys.ts', find: 'of [before, after]', put: 'of [after]' }],
+    edits: [
+      {
+        file: 'write/derive-keys.ts',
+        find: 'addRow(keys, given, before && read(before), after && read(after))',
+        put: 'addRow(keys, given, undefined, after && read(after))',
+      },
+    ],
   },
   {
     name: 'a write that drops by the old image only',
-    edits: [{ file: 'write/derive-keys.ts', find: 'of [before, after]', put: 'of [before ?? after]' }],
+    edits: [
+      {
+        file: 'write/derive-keys.ts',
+        find: 'addRow(keys, given, before && read(before), after && read(after))',
+        put: 'addRow(keys, given, before && read(before), before ? undefined : after && read(after))',
+      },
+    ],
   },
   beforeCommit,
   {
@@ -93,8 +105,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'write/plan-write.ts',
-        find: "if (changed === 'all' || hasBefore(relation, 'update')) return true",
-        put: "if (changed === 'all') return true",
+        find: "const before = hasBefore(relation, 'update') || (op ===",
+        put: 'const before = (op ===',
       },
     ],
   },
@@ -103,8 +115,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'write/plan-write.ts',
-        find: 'changed.has(column) || relation.columns.get(column)?.generated === true',
-        put: 'changed.has(column)',
+        find: 'generated.length === 0 ? changed',
+        put: 'generated.length >= 0 ? changed',
       },
     ],
   },
@@ -115,8 +127,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'drizzle/prepared-write.ts',
-        find: 'const rows = intent ? destinations(context, scope)',
-        put: "const rows = intent && this.#call.origin.kind !== 'insert' ? destinations(context, scope)",
+        find: 'const to = intent ? destinations(context, scope) : []',
+        put: "const to = intent && this.#call.origin.kind !== 'insert' ? destinations(context, scope) : []",
       },
     ],
   },
