@@ -72,7 +72,7 @@ describe('node-postgres', () => {
   })
 
   test('nothing was sent when no connection of the pool became free in time', async () => {
-    await over({ connectionTimeoutMillis: 30 }, async (db, pool) => {
+    await over({ connectionTimeoutMillis: 1000 }, async (db, pool) => {
       const holder = await pool.connect()
       expect(isDefiniteFailure(await failureOf(db, 'select 1'))).toBe(true)
       holder.release()
@@ -82,7 +82,7 @@ describe('node-postgres', () => {
   test('nothing was sent when a new connection could not be opened in time', async () => {
     const proxy = await tcpProxy(database.url)
     proxy.blackHole()
-    await over({ connectionString: proxy.url, connectionTimeoutMillis: 30 }, async (db) => {
+    await over({ connectionString: proxy.url, connectionTimeoutMillis: 1000 }, async (db) => {
       expect(isDefiniteFailure(await failureOf(db, 'select 1'))).toBe(true)
     })
     await proxy.close()

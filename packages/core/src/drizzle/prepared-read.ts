@@ -223,8 +223,6 @@ export function planRead(
     return 'sensitive-column'
   const match = context.read.match(question.condition, source, placeholders)
   if (typeof match === 'string') return match
-  // With `rows` an answer by unique key also rests on the row's own stamp, which only the whole answer can name (V1).
-  if (match.scheme.kind === 'unique' && source.settings.rows) return 'not-a-record'
   const refusal = refuseList(match, question, source)
   if (refusal) return refusal
   const scope = context.read.scope(source)

@@ -34,9 +34,8 @@ export function recordSource(
   const kept = names.filter((_, column) => (slots[column] as number) >= 0)
   if (kept.some((name) => !relation.columns.has(name))) return 'catalog-unknown'
   const keys = new TableKeys(identity.namespace, facts.database, relation.schema, relation.name)
-  // A class that many rows may share is no key.
   const schemes = tableSchemes.filter(
-    ({ kind, columns }) => kind !== 'class' && columns.every((column) => names.includes(column)),
+    ({ kind, columns }) => isKey(kind, settings) && columns.every((column) => names.includes(column)),
   )
   if (schemes.length === 0) return 'not-a-proven-key'
   const fingerprint = fingerprintOf(kept, relation, facts, identity)
@@ -57,6 +56,14 @@ export function recordSource(
     prefixes: new Map(schemes.map((scheme) => [scheme.name, keys.entryPrefix(digest(fingerprint + scheme.name))])),
     fingerprint,
   }
+}
+
+/**
+ * A class that many rows may share is no key. A record under a unique key rests on `main` of its class alone; where an
+ * answer must rest on more, on the row's own stamp (V1) or on groups of columns, it is kept as a result.
+ */
+function isKey(kind: Scheme['kind'], { rows, facets }: TableSettings): boolean {
+  return kind === 'primary' || (kind === 'unique' && !rows && facets.length === 0)
 }
 
 function refuse(relation: RelationFacts, settings: TableSettings): BypassReason | undefined {

@@ -10,7 +10,13 @@ import { relation } from '../relation.fixture.ts'
 
 const names = ['id', 'email', 'a', 'b', 'flag', 'day', 'odd', 'secret', 'hall', 'seat']
 const kinds = 'id email:text a b:text flag:bool day:date odd:none secret:text hall seat'
-const settings = { sensitive: new Set(['secret']), record: undefined, scope: undefined } as unknown as TableSettings
+const settings = {
+  sensitive: new Set(['secret']),
+  record: undefined,
+  scope: undefined,
+  rows: false,
+  facets: [],
+} as unknown as TableSettings
 const facts = {
   database: 'd',
   environment: {},
