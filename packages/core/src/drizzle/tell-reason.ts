@@ -167,6 +167,9 @@ const widened: Readonly<Record<WidenReason, ToldReason>> = {
     advice: 'join by its primary key, over a NOT NULL foreign key or by leftJoin, and select plain columns',
   },
   view: { because: 'a view’s own conditions are not read' },
+  'rows-not-told': {
+    because: 'with `rows` an answer rests on each of its rows, and this one does not tell which they are',
+  },
 }
 
 export const tellWidened = (reason: WidenReason): ToldReason => widened[reason]

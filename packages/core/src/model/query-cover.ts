@@ -51,6 +51,7 @@ export type WidenReason =
   | 'value-without-token'
   | 'partner-not-learned'
   | 'view'
+  | 'rows-not-told'
 
 /** A cover with its values: the keys of all stamps that it rests on, learned partners left out. */
 export interface BoundCover {

@@ -13,8 +13,8 @@ export interface ResultPlan {
   readonly refs: readonly RefPlan[]
   /** Stamps of tables that the query rests on as a whole, beside what its cover says. */
   readonly whole: readonly string[]
-  /** Their tables, for people. */
-  readonly restsOn: readonly string[]
+  /** Their tables, for people, and why. */
+  readonly restsOn: readonly { readonly table: string; readonly reason: WidenReason }[]
   readonly tables: readonly RelationId[]
   readonly keysByTable: ReadonlyMap<RelationId, TableKeys>
   readonly epochs: readonly string[]

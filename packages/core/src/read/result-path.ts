@@ -3,7 +3,7 @@ import type { Facet, FacetMap } from '../model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from '../model/facts.ts'
 import { byBytes, digest, fullDigest, type Scheme, stampKey, type TableKeys } from '../model/keys.ts'
 import { paramsText } from '../model/params-text.ts'
-import type { BoundCover, BoundDependency, QueryCover } from '../model/query-cover.ts'
+import type { BoundCover, BoundDependency, QueryCover, WidenReason } from '../model/query-cover.ts'
 import type { QueryShape, Term } from '../model/query-shape.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import type { TableSettings } from '../model/record.ts'
@@ -128,13 +128,13 @@ export class ResultPath implements ResultPort {
 
   tell(plan: ResultPlan, params: readonly unknown[]): ToldCover {
     const { dependencies, widened } = this.#bind(plan, params)
-    const tables = plan.restsOn.map((label) => `${label} (table)`)
+    const tables = plan.restsOn.map(({ table }) => `${table} (table)`)
     const rows = plan.learns.map(({ label }) => label)
     return {
       dependsOn: [...new Set([...dependencies.map((one) => this.#with.label(one)), ...tables, ...rows])],
       widened: [
         ...widened.map(({ table, reason }) => ({ table: this.#with.tableLabel(table), reason })),
-        ...plan.restsOn.map((table) => ({ table, reason: 'opaque' as const })),
+        ...plan.restsOn,
       ],
     }
   }
@@ -212,7 +212,7 @@ class Planner {
   readonly #name: string
   readonly #settings = new Map<RelationId, TableSettings>()
   readonly #whole = new Set<string>()
-  readonly #restsOn = new Set<string>()
+  readonly #restsOn = new Map<string, WidenReason>()
   #rows = false
 
   constructor(
@@ -319,7 +319,8 @@ class Planner {
     const settings = this.#merge()
     this.#rows = settings.rows
     const { cover, learns, adds } = this.#learn(shape, relations, this.#coverOf(shape, relations))
-    for (const relation of this.#readWhole.flatMap((each) => this.#below(each))) this.#restOnTable(relation)
+    for (const relation of this.#readWhole)
+      for (const base of this.#below(relation)) this.#restOnTable(base, relation.kind === 'view' ? 'view' : 'opaque')
     const first = bases[0]
     const id = this.#id(bases)
     return {
@@ -329,7 +330,7 @@ class Planner {
       cover,
       refs,
       whole: [...this.#whole],
-      restsOn: [...this.#restsOn],
+      restsOn: [...this.#restsOn].map(([table, reason]) => ({ table, reason })),
       tables: bases.map((relation) => relation.id),
       keysByTable,
       epochs: [...keysByTable.values()].map(({ epoch }) => epoch).sort(byBytes),
@@ -440,7 +441,7 @@ class Planner {
       const byKey = branches.every(([best]) => best?.scheme.kind === 'primary')
       if (byKey && branches.length > 0) continue
       const scheme = this.#primary(relation)
-      if (!scheme || !shape.learnable || !inRoot.has(ref)) this.#restOnTable(relation)
+      if (!scheme || !shape.learnable || !inRoot.has(ref)) this.#restOnTable(relation, 'rows-not-told')
       else
         byTerms(
           ref,
@@ -460,8 +461,8 @@ class Planner {
     return this.#with.facets(relation, this.#facts).all.map((facet) => keys.table(facet))
   }
 
-  #restOnTable(relation: RelationFacts): void {
-    this.#restsOn.add(this.#with.tableLabel(relation.id))
+  #restOnTable(relation: RelationFacts, reason: WidenReason): void {
+    this.#restsOn.set(this.#with.tableLabel(relation.id), reason)
     for (const key of this.#tableStamps(relation)) this.#whole.add(key)
   }
 
