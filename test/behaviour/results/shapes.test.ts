@@ -232,6 +232,7 @@ const shapes: readonly (readonly [title: string, query: (db: Db) => Query])[] = 
         .where(eq(comments.postId, 1)),
   ],
   ['a count', (db) => db.select({ n: count() }).from(comments).where(eq(comments.postId, 1))],
+  ['the same by `$count`', (db) => db.$count(comments, eq(comments.postId, 1))],
   [
     'groups',
     (db) =>

@@ -4,13 +4,14 @@ import type { BypassReason, EpochReason } from '../model/reasons.ts'
 import type { Lookup, LookupKey, RecordSource } from '../model/record.ts'
 import type { ImageForm, WritePlan, WriteStatement } from '../model/write.ts'
 import type { MatchedKeys, WriteIntent } from '../ports/paths.ts'
-import { chunksOf, is, orderFields, type SQL, Table } from './internals.ts'
+import { countQueryOf } from './count-query.ts'
+import { chunksOf, is, orderFields, SQL, Table } from './internals.ts'
 import { LazyQuery, type Origin, originOf } from './lazy-sql.ts'
 import { isAboutRows, planRead } from './prepared-read.ts'
-import { isReason } from './prepared-result.ts'
+import { isReason, type ResultStatement } from './prepared-result.ts'
 import { statementPlan } from './prepared-write.ts'
 import { questionOfSelect, type RecordQuestion } from './record-question.ts'
-import { readStatement } from './result-statement.ts'
+import { countStatement, readStatement } from './result-statement.ts'
 import { type StatementContext, sessionGate } from './statement-context.ts'
 import { type ToldReason, tellBypass, tellEpoch, tellWidened } from './tell-reason.ts'
 import { cacheOptions, type QueryOptions } from './wrap-database.ts'
@@ -73,6 +74,8 @@ export async function explainStatement(
 ): Promise<Explanation> {
   const sql = (query as { getSQL(): unknown }).getSQL()
   const origin = originOf(sql)
+  const counted = (query as { sql?: unknown }).sql
+  if (is(counted, SQL) && countQueryOf(counted)) return speak(await explainCount(counted, context))
   if (!origin) return speak(explainOther(chunksOf(sql) ? 'raw-sql' : 'not-a-record'))
   if ('parts' in origin) return speak(explainWrite(origin, context))
   const options = cacheOptions((query as { cacheConfig?: unknown }).cacheConfig, context)
@@ -83,7 +86,22 @@ export async function explainStatement(
     typeof question === 'string' || options.tags.length > 0 ? undefined : planned(question, context, options)
   if (byRows && typeof byRows !== 'string') return speak(await explainRead(byRows.lookup, verbs))
   if (byRows && !isAboutRows(byRows)) return speak(explainBypass(tableOf(origin, context), byRows))
-  return speak(await explainResult(origin, sql as SQL, context, options))
+  const table = tableOf(origin, context)
+  const gate = sessionGate(context, undefined)
+  if (gate) return speak(explainBypass(table, gate))
+  const statement = readStatement(context, origin, new LazyQuery(sql as SQL, context.dialect))
+  return speak(await explainResult(statement, table, context, options))
+}
+
+/** `db.$count(…)`: its builder is SQL for use inside others, and holds the statement that it runs by itself. */
+async function explainCount(sql: SQL, context: StatementContext): Promise<Facts> {
+  const options = cacheOptions(undefined, context)
+  if (options.off) return explainBypass(undefined, 'cache-false')
+  const gate = sessionGate(context, undefined)
+  if (gate) return explainBypass(undefined, gate)
+  const query = new LazyQuery(sql, context.dialect)
+  const statement = countStatement(context, sql, () => query.sql)
+  return statement ? explainResult(statement, undefined, context, options) : explainOther('raw-sql')
 }
 
 function speak({ title, notes, ...facts }: Facts): Explanation {
@@ -166,17 +184,12 @@ async function explainRead(lookup: Lookup, verbs: PeekWith): Promise<Facts> {
 
 /** A read whose whole answer may be kept. */
 async function explainResult(
-  origin: ReadOrigin,
-  sql: SQL,
-  context: StatementContext,
+  statement: ResultStatement | BypassReason,
+  table: string | undefined,
+  { results }: StatementContext,
   { ttlMs, tags }: QueryOptions,
 ): Promise<Facts> {
-  const table = tableOf(origin, context)
   const bypass = (reason: BypassReason): Facts => explainBypass(table, reason)
-  const gate = sessionGate(context, undefined)
-  if (gate) return bypass(gate)
-  const { results } = context
-  const statement = readStatement(context, origin, new LazyQuery(sql, context.dialect))
   if (typeof statement === 'string') return bypass(statement)
   const plan = results.plan(statement.question)
   if (typeof plan === 'string') return bypass(plan)
