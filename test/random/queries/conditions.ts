@@ -66,9 +66,15 @@ function group(scope: Scope, level: number): SQL {
   const members = Array.from({ length: 2 + draw.shape.below(2) }, () => drawCondition(scope, level + 1))
   return draw.shape.weighted<() => SQL>([
     [4, () => and(...members) as SQL],
-    [3, () => or(...members) as SQL],
+    [3, () => anyOf(scope, members)],
     [2, () => negated(scope, members)],
   ])()
+}
+
+/** Some of its members may say nothing of any class. */
+function anyOf({ draw }: Scope, members: readonly SQL[]): SQL {
+  draw.note('or of anything')
+  return or(...members) as SQL
 }
 
 function negated({ draw }: Scope, members: readonly SQL[]): SQL {
@@ -103,6 +109,7 @@ function equality(scope: Scope): SQL {
 function nullClass(draw: Draw, source: Source): SQL {
   draw.note('is null')
   const key = draw.shape.pick(Object.keys(source.fields))
+  if (source.topic?.moves.includes(key)) draw.note('class of null')
   return isNull(source.column(key))
 }
 

@@ -6,16 +6,21 @@ import { Question } from './questions.ts'
 const ROOM = 70
 /** How many questions one shape makes. */
 const SIBLINGS = 4
+/** How many shapes are looked at for one that has the wanted construct. */
+const LOOKED_AT = 80
 
 export class Pool {
   readonly #random: Random
   readonly #plain: Db
+  readonly #near: string | undefined
   readonly #questions: Question[] = []
   readonly #ever = new Map<string, Question>()
 
-  constructor(random: Random, plain: Db) {
+  /** `near`: a construct or a kind of question that most questions are to have. */
+  constructor(random: Random, plain: Db, near?: string) {
     this.#random = random
     this.#plain = plain
+    this.#near = near
   }
 
   /** Asked lately, more often than not. */
@@ -39,6 +44,14 @@ export class Pool {
   }
 
   #fresh(): Question {
+    const near = this.#near
+    let question = this.#any()
+    if (near === undefined || this.#random.chance(0.2)) return question
+    for (let more = LOOKED_AT; more > 0 && !question.isNear(near); more--) question = this.#any()
+    return question
+  }
+
+  #any(): Question {
     return new Question({ shape: this.#random.below(2 ** 31), values: 0 }, this.#plain)
   }
 

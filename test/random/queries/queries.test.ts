@@ -75,10 +75,12 @@ describe('the generator', () => {
 
 const wanted = {
   or: 100,
+  'or of anything': 60,
   not: 50,
   'opaque or': 30,
   'in list': 200,
   'is null': 100,
+  'class of null': 40,
   exists: 60,
   'in sub-query': 40,
   'scalar sub-query': 30,
@@ -97,7 +99,9 @@ const wanted = {
   keyset: 50,
   distinct: 50,
   'distinct on': 15,
+  'plain partners': 100,
   'group by': 80,
+  'joined groups': 25,
   having: 20,
   window: 30,
   'with one': 150,

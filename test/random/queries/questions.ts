@@ -63,6 +63,10 @@ export class Question implements Step {
     return this.#draw(this.#plain, false).versions
   }
 
+  isNear(construct: string): boolean {
+    return this.kind === construct || this.features.has(construct)
+  }
+
   /** The same shape for other values. */
   sibling(values: number): Question {
     return new Question({ ...this.#seeds, values }, this.#plain)

@@ -49,15 +49,20 @@ export interface QueryReport {
 /** How many questions are asked again at the end. */
 const SWEPT = 400
 
+export interface QueryOptions extends RunOptions {
+  /** A construct or a kind of question that most questions are to have. */
+  readonly near?: string | undefined
+}
+
 /** Throws a {@link Difference} that names the seed and the step. */
-export async function runQueries(world: World, options: RunOptions): Promise<QueryReport> {
+export async function runQueries(world: World, options: QueryOptions): Promise<QueryReport> {
   const run = new Run(world, options)
   return run.report(await timed(run, options.seed))
 }
 
 class Run {
   readonly #world: World
-  readonly #options: RunOptions
+  readonly #options: QueryOptions
   readonly #random: Random
   readonly #pool: Pool
   readonly #precision: Precision
@@ -67,11 +72,11 @@ class Run {
   readonly #count = { reads: 0, writes: 0, failures: 0, races: 0, swept: 0 }
   at = 0
 
-  constructor(world: World, options: RunOptions) {
+  constructor(world: World, options: QueryOptions) {
     this.#world = world
     this.#options = options
     this.#random = new Random(options.seed)
-    this.#pool = new Pool(this.#random, world.plain.db)
+    this.#pool = new Pool(this.#random, world.plain.db, options.near)
     this.#precision = new Precision(world, (question) => this.#answer(question))
   }
 

@@ -149,6 +149,7 @@ interface Step {
 function drawJoined(base: Base): From & { plain: boolean } {
   const { draw } = base
   const plain = draw.chance(0.4)
+  if (plain) draw.note('plain partners')
   const ctes = new Ctes()
   const root = plain
     ? drawTable(
@@ -264,6 +265,7 @@ export function drawAggregate(base: Base): Drawn {
   }
   const from = draw.chance(0.35) ? drawJoined(base) : drawSingle(base)
   const grouped = draw.chance(0.6)
+  if (grouped && from.sources.length > 1) draw.note('joined groups')
   return grouped ? groups(base, from) : totals(base, from)
 }
 
