@@ -4,9 +4,10 @@ import { redisStore } from '@drizzle-aside/redis'
 import { type AsideEvent, cached, memoryStore, type WithAside, withCache } from 'drizzle-aside'
 import { createClient, type RedisClientType } from 'redis'
 import type { Home, ShopDb } from './homes.ts'
-import { categories, customers, products, type Row, stock } from './schema.ts'
+import type { QueryClass } from './reads.ts'
+import { cartItems, categories, customers, follows, prices, products, regions, stock } from './schema.ts'
 import { MapCache, RedisTableCache } from './table-level-cache.ts'
-import { Truth } from './truth.ts'
+import { type Fact, Truth } from './truth.ts'
 
 /** One way to run the shop, and what it came to so far. */
 export interface Contender {
@@ -17,22 +18,45 @@ export interface Contender {
   readonly tally: Tally
 }
 
+export type OperationClass = QueryClass | 'writes'
+
 export interface Tally {
+  readonly byClass: Map<OperationClass, ClassTally>
+  /** All that reached the database, also what no operation has asked for. */
+  statements: number
+  milliseconds: number
+}
+
+export interface ClassTally {
   operations: number
-  reads: number
-  /** Reads that no statement was sent for. */
+  /** Operations that no statement was sent for. */
   withoutSql: number
   statements: number
+  /** From asked to answered, all together. */
   milliseconds: number
   /** Answers that were older than what had been committed and resolved before, or were never committed at all. */
   stale: number
 }
 
-const empty = (): Tally => ({ operations: 0, reads: 0, withoutSql: 0, statements: 0, milliseconds: 0, stale: 0 })
+export function tallyOf({ byClass }: Tally, operationClass: OperationClass): ClassTally {
+  let tally = byClass.get(operationClass)
+  if (!tally) {
+    tally = { operations: 0, withoutSql: 0, statements: 0, milliseconds: 0, stale: 0 }
+    byClass.set(operationClass, tally)
+  }
+  return tally
+}
+
+export const operationsOf = ({ byClass }: Tally): number => sumOf(byClass.values(), (each) => each.operations)
+export const staleOf = ({ byClass }: Tally): number => sumOf(byClass.values(), (each) => each.stale)
+
+export const sumOf = <T>(list: Iterable<T>, value: (each: T) => number): number =>
+  [...list].reduce((sum, each) => sum + value(each), 0)
 
 export interface Contenders {
   readonly all: readonly Contender[]
   readonly plain: Contender
+  readonly drizzles: Contender
   readonly ours: Contender & { readonly db: WithAside<ShopDb> }
   /** What the extension had to say beside hits and misses. */
   readonly troubles: ReadonlyMap<string, number>
@@ -41,7 +65,7 @@ export interface Contenders {
 
 export async function openContenders(
   [first, second, third]: readonly Home[],
-  answers: ReadonlyMap<string, Row>,
+  facts: ReadonlyMap<string, Fact>,
   redisUrl: string | undefined,
 ): Promise<Contenders> {
   if (!first || !second || !third) throw new Error('three contenders need three databases')
@@ -51,8 +75,8 @@ export async function openContenders(
     name,
     home,
     db,
-    truth: new Truth(answers),
-    tally: empty(),
+    truth: new Truth(facts),
+    tally: { byClass: new Map(), statements: 0, milliseconds: 0 },
   })
 
   const plain = contender('plain Drizzle', first, first.open())
@@ -64,7 +88,16 @@ export async function openContenders(
   const db = withCache(third.open(), {
     store: corner ? redisStore(corner.redis) : memoryStore(),
     namespace: corner?.namespace ?? 'shop',
-    tables: [cached(products), cached(stock), cached(customers), cached(categories, { ttl: '1h' })],
+    tables: [
+      cached(products),
+      cached(prices),
+      cached(stock),
+      cached(customers),
+      cached(follows),
+      cached(cartItems),
+      cached(categories, { ttl: '1h' }),
+      cached(regions, { ttl: '1h' }),
+    ],
     on: (event) => noteTrouble(troubles, event),
   })
   const ours = contender('drizzle-aside', third, db)
@@ -76,6 +109,7 @@ export async function openContenders(
   return {
     all: [plain, drizzles, ours],
     plain,
+    drizzles,
     ours,
     troubles,
     close: async () => {

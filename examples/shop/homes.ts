@@ -56,7 +56,7 @@ async function openServerHome(name: string, data: ShopData, url: string): Promis
   try {
     await pool.query(createTables)
     await fill((statement, params) => pool.query(statement, params), data)
-    await pool.query('analyze products, stock, customers')
+    await pool.query('analyze products, stock, customers, prices, follows, cart_items')
   } catch (error) {
     await close()
     throw error
@@ -73,6 +73,10 @@ async function fill(run: Run, data: ShopData): Promise<void> {
   await fillTable(run, schema.products, data.products)
   await fillTable(run, schema.stock, data.stock)
   await fillTable(run, schema.customers, data.customers)
+  await fillTable(run, schema.regions, data.regions)
+  await fillTable(run, schema.prices, data.prices)
+  await fillTable(run, schema.follows, data.follows)
+  await fillTable(run, schema.cartItems, data.cartItems)
 }
 
 /** All rows in one statement. */

@@ -1,13 +1,15 @@
 // A shop, served three times: by plain Drizzle, with Drizzle's own cache, and with drizzle-aside.
-import { type Contenders, openContenders } from './contenders.ts'
+import { type Contenders, openContenders, operationsOf, staleOf } from './contenders.ts'
+import { explanations } from './explanations.ts'
 import { type Home, openEmbeddedHomes, openServerHomes } from './homes.ts'
 import { type DemoOptions, readOptions } from './options.ts'
 import { Progress } from './progress.ts'
-import { explanations, perSecond, resultTable, sweepLine } from './report.ts'
+import type { Read } from './reads.ts'
+import { classTable, perSecond, resultTable, sweepTable } from './report.ts'
 import { serve } from './serve.ts'
-import { firstAnswers, makeShopData, type ShopData } from './shop-data.ts'
+import { firstFacts, makeShopData, type ShopData } from './shop-data.ts'
 import { type Operation, ShopStream } from './stream.ts'
-import { type SweepResult, sweep } from './sweep.ts'
+import { differencesOf, type SweepResult, sweep } from './sweep.ts'
 
 /** Operations that each contender serves in its turn. */
 const SLICE = 400
@@ -22,13 +24,13 @@ async function runDemo(options: DemoOptions): Promise<number> {
   const data = makeShopData(options.products, options.seed)
   const amount = data.products.length.toLocaleString('en-US')
   console.log(`A shop with ${amount} products, ${placeOf(options)}.`)
-  console.log('The same visitors come to three shops: 95 % of operations read by key, 5 % write.\n')
+  console.log('The same visitors come to three shops: 95 % of operations read, rows by key and more; 5 % write.\n')
 
   const homes = await openHomes(options, data)
   try {
-    const contenders = await openContenders(homes, firstAnswers(data), options.redis)
+    const contenders = await openContenders(homes, firstFacts(data), options.redis)
     try {
-      return await openForADay(contenders, new ShopStream(data, options.seed), data, options.seconds)
+      return await openForADay(contenders, new ShopStream(data, options.seed), options.seconds)
     } finally {
       await contenders.close()
     }
@@ -48,39 +50,38 @@ function openHomes({ database }: DemoOptions, data: ShopData): Promise<Home[]> {
   return openEmbeddedHomes(3, data)
 }
 
-async function openForADay(
-  contenders: Contenders,
-  stream: ShopStream,
-  data: ShopData,
-  seconds: number,
-): Promise<number> {
-  const asked = await serveVisitors(contenders, stream, data, seconds)
+async function openForADay(contenders: Contenders, stream: ShopStream, seconds: number): Promise<number> {
+  const asked = await serveVisitors(contenders, stream, seconds)
 
-  console.log(`${resultTable(contenders.all)}\n`)
+  console.log(`${resultTable(contenders)}\n`)
+  console.log(`By class of query:\n\n${classTable(contenders)}\n`)
   console.log('What it does, in its own words:\n')
-  console.log(`${(await explanations(contenders, stream.favourite)).join('\n\n')}\n`)
+  console.log(`${(await explanations(contenders, stream)).join('\n\n')}\n`)
 
-  console.log('At the end of the day:\n')
-  const result = await sweep(contenders, asked)
-  console.log(sweepLine(result))
-  for (const [type, times] of contenders.troubles) console.log(`  event ${type}: ${times} times`)
-  return verdict(contenders, result)
+  console.log('At the end of the day, every question once more, and each answer compared with the database:\n')
+  const { ours, drizzles, troubles } = contenders
+  const results = new Map<string, SweepResult>()
+  for (const each of [drizzles, ours]) results.set(each.name, await sweep(each, asked.values()))
+  console.log(`${sweepTable(results)}\n`)
+  for (const [type, times] of troubles) console.log(`  event ${type}: ${times} times`)
+  return verdict(contenders, results)
 }
 
 /** Hands the same slices of the stream to all in turn, so that whatever slows the machine slows all of them. */
 async function serveVisitors(
   contenders: Contenders,
   stream: ShopStream,
-  data: ShopData,
   seconds: number,
-): Promise<Set<string>> {
+): Promise<ReadonlyMap<string, Read>> {
   const progress = new Progress()
-  const asked = new Set<string>()
-  for (const contender of contenders.all) await serve(contender, stream.opening(data), false)
+  const asked = new Map<string, Read>()
+  const opening = stream.opening()
+  note(asked, opening)
+  for (const contender of contenders.all) await serve(contender, opening, false)
   let turn = 0
   const began = performance.now()
   const share = (): number => (performance.now() - began) / (seconds * 1000)
-  while (share() < 1 || contenders.plain.tally.operations === 0) {
+  while (share() < 1 || operationsOf(contenders.plain.tally) === 0) {
     const measured = share() >= WARM_UP
     const operations = Array.from({ length: SLICE }, () => stream.next())
     note(asked, operations)
@@ -96,17 +97,30 @@ function inTurn<T>(list: readonly T[], turn: number): T[] {
   return list.map((_, at) => list[(at + turn) % list.length] as T)
 }
 
-function note(asked: Set<string>, operations: readonly Operation[]): void {
-  for (const operation of operations) if (operation.kind === 'read') for (const key of operation.keys) asked.add(key)
+function note(asked: Map<string, Read>, operations: readonly Operation[]): void {
+  for (const operation of operations) if (operation.kind === 'read') asked.set(operation.name, operation)
 }
 
 function pace({ all }: Contenders): string {
   return `per second: ${all.map((each) => `${each.name} ${Math.round(perSecond(each)).toLocaleString('en-US')}`).join(', ')}`
 }
 
-function verdict({ plain, ours }: Contenders, { differences }: SweepResult): number {
-  if (plain.tally.stale > 0) console.log('\nThe demo itself is at fault: it called answers of the database stale.')
-  else if (ours.tally.stale > 0 || differences.length > 0) console.log('\nThe cache was wrong. Please report this.')
-  else return 0
-  return 1
+function verdict({ plain, drizzles, ours }: Contenders, results: ReadonlyMap<string, SweepResult>): number {
+  const differences = (name: string): string[] => differencesOf(results.get(name) as SweepResult)
+  const astray = [...results.values()].flatMap(({ bookkeeping }) => bookkeeping)
+  const wrong = differences(ours.name)
+  const theirs = differences(drizzles.name).length
+  if (theirs > 0) console.log(`  ${drizzles.name} gave ${theirs} answers that are not the database's.`)
+  if (staleOf(plain.tally) > 0 || astray.length > 0) {
+    console.log(`\nThe demo itself is at fault: it takes answers of the database for stale. ${someOf(astray)}`)
+    return 1
+  }
+  if (staleOf(ours.tally) > 0 || wrong.length > 0) {
+    console.log(`\nThe cache was wrong. Please report this. ${someOf(wrong)}`)
+    return 1
+  }
+  console.log(`  ${ours.name}'s answers: all equal to the database's.`)
+  return 0
 }
+
+const someOf = (names: readonly string[]): string => names.slice(0, 5).join(', ')

@@ -1,36 +1,54 @@
-import type { Contender } from './contenders.ts'
-import type { Row } from './schema.ts'
-import type { Operation, Read, Write } from './stream.ts'
+import type { Write } from './changes.ts'
+import { type Contender, type OperationClass, tallyOf } from './contenders.ts'
+import { countOwn } from './count-statements.ts'
+import type { Read } from './reads.ts'
+import type { Operation } from './stream.ts'
 
 /** Visitors who are in the shop at the same time. */
 const VISITORS = 8
 
+/** An operation that is over. */
+interface Served {
+  readonly operationClass: OperationClass
+  readonly statements: number
+  readonly milliseconds: number
+}
+
 /** A read that is over, to be judged when the time is not measured. */
 interface Seen {
   readonly read: Read
-  readonly rows: readonly Row[]
-  /** For each question: how far its answers had come when the read began and when it ended. */
-  readonly from: readonly number[]
-  readonly until: readonly number[]
+  readonly rows: readonly object[]
+  /** How many writes had resolved when the read began, and had begun when it ended. */
+  readonly from: number
+  readonly until: number
 }
 
 /** Serves operations, `VISITORS` at a time, and judges every answer afterwards. */
 export async function serve(contender: Contender, operations: readonly Operation[], measured: boolean): Promise<void> {
-  const { home, tally } = contender
-  const before = { ...home.count }
+  const { home, tally, truth } = contender
+  const before = home.count.all
   const began = performance.now()
-  const seen = await serveAll(contender, operations)
+  const { served, seen } = await serveAll(contender, operations)
   const milliseconds = performance.now() - began
-  tally.stale += seen.filter((each) => !isCurrent(contender, each)).length
+  for (const { read, rows, from, until } of seen) {
+    if (!read.parts(rows).every((part) => truth.allows(part, from, until))) tallyOf(tally, read.queryClass).stale++
+  }
   if (!measured) return
-  tally.operations += operations.length
-  tally.reads += seen.length
-  tally.withoutSql += Math.max(0, seen.length - (home.count.selects - before.selects))
-  tally.statements += home.count.all - before.all
+  tally.statements += home.count.all - before
   tally.milliseconds += milliseconds
+  for (const each of served) note(contender, each)
 }
 
-async function serveAll(contender: Contender, operations: readonly Operation[]): Promise<Seen[]> {
+function note({ tally }: Contender, { operationClass, statements, milliseconds }: Served): void {
+  const its = tallyOf(tally, operationClass)
+  its.operations++
+  its.statements += statements
+  its.milliseconds += milliseconds
+  if (statements === 0) its.withoutSql++
+}
+
+async function serveAll(contender: Contender, operations: readonly Operation[]) {
+  const served: Served[] = []
   const seen: Seen[] = []
   let next = 0
   // Writes wait for one another, so that it is known what is committed; visitors do not wait for them.
@@ -38,34 +56,32 @@ async function serveAll(contender: Contender, operations: readonly Operation[]):
   const visit = async (): Promise<void> => {
     while (next < operations.length) {
       const operation = operations[next++] as Operation
-      if (operation.kind === 'read') seen.push(await serveRead(contender, operation))
-      else {
-        writing = writing.then(() => serveWrite(contender, operation))
+      if (operation.kind === 'read') {
+        served.push(await timed(operation.queryClass, async () => seen.push(await serveRead(contender, operation))))
+      } else {
+        writing = writing.then(async () => served.push(await timed('writes', () => serveWrite(contender, operation))))
         await writing
       }
     }
   }
   await Promise.all(Array.from({ length: VISITORS }, visit))
-  return seen
+  return { served, seen }
+}
+
+async function timed(operationClass: OperationClass, run: () => Promise<unknown>): Promise<Served> {
+  const began = performance.now()
+  const { statements } = await countOwn(run)
+  return { operationClass, statements, milliseconds: performance.now() - began }
 }
 
 async function serveRead({ db, truth }: Contender, read: Read): Promise<Seen> {
-  const from = read.keys.map((key) => truth.settledAt(key))
+  const from = truth.settled
   const rows = await read.run(db)
-  return { read, rows, from, until: read.keys.map((key) => truth.begunAt(key)) }
+  return { read, rows, from, until: truth.begun }
 }
 
 async function serveWrite({ db, truth }: Contender, write: Write): Promise<void> {
   truth.begin(write.changes)
   await write.run(db)
-  truth.settle(write.changes)
-}
-
-function isCurrent({ truth }: Contender, { read, rows, from, until }: Seen): boolean {
-  const answers = new Map(rows.map((row) => [read.keyOf(row), row]))
-  const nothingElse = rows.length === answers.size && [...answers.keys()].every((key) => read.keys.includes(key))
-  return (
-    nothingElse &&
-    read.keys.every((key, at) => truth.allows(key, answers.get(key) ?? null, from[at] as number, until[at] as number))
-  )
+  truth.settle()
 }
