@@ -121,8 +121,10 @@ export async function openContenders(
 
 const everyday: readonly AsideEvent['type'][] = ['hit', 'miss', 'fill', 'joined', 'bypass', 'invalidate', 'catalogRead']
 
-function noteTrouble(troubles: Map<string, number>, { type }: AsideEvent): void {
-  if (!everyday.includes(type)) troubles.set(type, (troubles.get(type) ?? 0) + 1)
+function noteTrouble(troubles: Map<string, number>, event: AsideEvent): void {
+  if (everyday.includes(event.type)) return
+  const name = 'reason' in event ? `${event.type} (${event.reason})` : event.type
+  troubles.set(name, (troubles.get(name) ?? 0) + 1)
 }
 
 /** A part of somebody's Redis that is ours alone, and is empty again afterwards. */

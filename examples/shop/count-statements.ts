@@ -12,7 +12,8 @@ const own = new AsyncLocalStorage<StatementCount>()
 /** Runs an operation and tells how many statements it has sent itself: none where it shared another one's. */
 export async function countOwn<T>(run: () => Promise<T>): Promise<{ result: T; statements: number }> {
   const count = { all: 0 }
-  const result = await own.run(count, run)
+  // Awaited inside: a query builder sends its statement only when somebody waits for it.
+  const result = await own.run(count, async () => await run())
   return { result, statements: count.all }
 }
 

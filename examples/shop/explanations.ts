@@ -1,7 +1,8 @@
 import { and, eq, inArray } from 'drizzle-orm'
 import type { Contenders } from './contenders.ts'
+import type { ShopDb } from './homes.ts'
 import * as query from './queries.ts'
-import { prices, products, stock } from './schema.ts'
+import { type Product, prices, products, stock } from './schema.ts'
 import type { ShopStream } from './stream.ts'
 
 /** What `explain` says of a hit, a list that is half there, joins, an aggregate and a write. */
@@ -56,17 +57,18 @@ export async function explanations({ ours }: Contenders, { favourite, bestCustom
         .where(and(eq(prices.productId, id), eq(prices.regionId, 'eu'))),
     ],
   ]
-  await keepWhatIsAsked(ours.db, favourite.id, customer)
+  await keepWhatIsAsked(db, favourite, customer)
   return Promise.all(
     questions.map(async ([code, query]) => `  > ${code}\n${indent(String(await db.$aside.explain(query)))}`),
   )
 }
 
 /** Twice: what a first answer has shown of its partners, the second one is kept by. */
-async function keepWhatIsAsked(db: Contenders['ours']['db'], productId: number, customerId: number): Promise<void> {
+async function keepWhatIsAsked(db: ShopDb, { id, sku }: Product, customerId: number): Promise<void> {
   for (const _ of [1, 2]) {
-    await query.productById(db, productId)
-    await query.regionalPrices(db, productId)
+    await query.productById(db, id)
+    await query.stockOf(db, sku)
+    await query.regionalPrices(db, id)
     await query.frontPage(db, customerId)
     await query.cartTotal(db, customerId, 'eu')
   }

@@ -119,7 +119,7 @@ function verdict({ plain, drizzles, ours }: Contenders, results: ReadonlyMap<str
     console.log(`\nThe cache was wrong. Please report this. ${someOf(wrong)}`)
     return 1
   }
-  console.log(`  ${ours.name}'s answers: all equal to the database's.`)
+  console.log(`  ${ours.name}: all equal to the database's.`)
   return 0
 }
 
