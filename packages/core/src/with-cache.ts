@@ -40,6 +40,7 @@ import { createRecordReader, peekRecord, type RecordReader } from './read/read-r
 import { createResultReader } from './read/read-results.ts'
 import type { PayloadIdentity } from './read/record-source.ts'
 import { ResultPath } from './read/result-path.ts'
+import { type KnowsOthers, LocalRegistrar, LocalRegisters } from './register/local-registrar.ts'
 import { Registrar } from './register/registrar.ts'
 import { guardStore } from './stores/guard-store.ts'
 import { sharedMemoryStore } from './stores/memory-store.ts'
@@ -47,7 +48,7 @@ import { type AsideStats, CountingVoice } from './watch/create-voice.ts'
 import { createDelivery, type Delivery } from './write/deliver.ts'
 import { Changes } from './write/scope.ts'
 import { createUnknownOutcomes, type UnknownOutcomes } from './write/unknown-outcome.ts'
-import { WriteThrough } from './write/write-path.ts'
+import { type KnownRegister, WriteThrough } from './write/write-path.ts'
 
 /** How the extension is doing, and what to do where it is not well. */
 export interface AsideHealth {
@@ -169,6 +170,8 @@ interface SharedStore {
   users: number
 }
 const sharedStores = new WeakMap<Store, SharedStore>()
+/** What was kept in the stores of this process. It outlives the last wrap: a store may be wrapped again. */
+const localRegisters = new WeakMap<Store, LocalRegisters>()
 const defaultStores = new Map<string, Store>()
 
 function shareStore(store: Store, options: ResolvedOptions, clock: Clock): SharedStore {
@@ -184,6 +187,12 @@ function shareStore(store: Store, options: ResolvedOptions, clock: Clock): Share
     sharedStores.set(store, shared)
   }
   return shared
+}
+
+function registersOf(store: Store): LocalRegisters {
+  const registers = localRegisters.get(store) ?? new LocalRegisters()
+  localRegisters.set(store, registers)
+  return registers
 }
 
 function defaultStore(namespace: string, clock: Clock): Store {
@@ -232,8 +241,8 @@ class Engine {
   readonly #deferred = new Changes()
   /** Deferred changes that are being made known now. */
   #settling = 0
-  /** Knows what others keep in the store; a store of this process alone needs none. */
-  readonly #registrar: Registrar | undefined
+  /** Knows what others keep in the store. */
+  readonly #registrar: KnowsOthers
   readonly #idle: boolean
   readonly #release: () => void
   #identity: PayloadIdentity | undefined
@@ -251,6 +260,7 @@ class Engine {
     this.#release = () => releaseClient(real.session)
     // On a shared store others may cache what this configuration does not.
     this.#idle = this.#store.processLocal && options.entries !== 'all' && options.entries.every(({ cached }) => !cached)
+    if (!this.#idle) registersOf(this.#store).keep(options.namespace)
     this.#shared = shareStore(this.#store, options, this.#clock)
     this.#shared.voices.add(this.#emit)
     this.#shared.users++
@@ -280,7 +290,7 @@ class Engine {
       voice: this.#voice,
       publish: (changes) => this.#write.publish(changes, 'unknown-outcome'),
     })
-    this.#registrar = this.#store.processLocal ? undefined : this.#createRegistrar()
+    this.#registrar = this.#createRegistrar()
     this.#reader = this.#createReader()
     this.#write = this.#createWrite()
     this.#peekWith = { store: this.#shared.guard }
@@ -295,7 +305,7 @@ class Engine {
   #hearCatalog(event: AsideEvent): void {
     this.#emit(event)
     if (event.type !== 'catalogRead') return
-    this.#registrar?.start()
+    this.#registrar.start()
     if (this.#deferred.empty) return
     const waiting = new Changes()
     waiting.absorb(this.#deferred)
@@ -509,7 +519,8 @@ class Engine {
 
   // —— who else is on the store ——
 
-  #createRegistrar(): Registrar {
+  #createRegistrar(): KnowsOthers {
+    if (this.#store.processLocal) return new LocalRegistrar(registersOf(this.#store), () => this.#mine())
     return new Registrar({
       store: this.#shared.guard,
       clock: this.#clock,
@@ -548,13 +559,13 @@ class Engine {
   }
 
   #hurry(register: string): void {
-    if (this.#known?.key === register) this.#registrar?.hurry()
+    if (this.#known?.key === register) this.#registrar.hurry()
   }
 
   /** All that is kept of a relation: by this configuration, and by others that share the store. */
   #unionSchemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
     const own = this.#ownSchemes(relation, facts)
-    const union = this.#registrar?.union
+    const union = this.#registrar.union
     const others = this.#textIsExact && union?.tables.get(relation.id)?.schemes
     if (!others) return own
     const known = this.#unionSchemesOf.get(relation)
@@ -576,7 +587,7 @@ class Engine {
   /** The column groups of all who share the store: writes spare what every one of them groups. */
   #unionFacets(relation: RelationFacts, facts: CatalogFacts): FacetMap {
     const own = this.#ownFacets(relation, facts)
-    const groupings = this.#registrar?.union?.tables.get(relation.id)?.groupings
+    const groupings = this.#registrar.union?.tables.get(relation.id)?.groupings
     if (!groupings) return own
     const known = this.#unionFacetsOf.get(groupings)
     if (known?.own === own) return known.facets
@@ -590,26 +601,29 @@ class Engine {
 
   /** Others may know columns that the facts here do not have yet, or be of a release that keeps more than this one knows. */
   #derivable(relation: RelationFacts): boolean {
-    const union = this.#registrar?.union
+    const union = this.#registrar.union
     const table = union?.tables.get(relation.id)
     if (!union || !table) return union?.known !== false
     const known = table.schemes.every(({ columns }) => columns.every((column) => relation.columns.has(column)))
     return union.known && table.known && known
   }
 
-  #register(facts: CatalogFacts): { readonly key: string; readonly version: string } | undefined {
-    if (!this.#registrar) return undefined
+  #register(facts: CatalogFacts): KnownRegister {
     const { version } = this.#registrar
     if (this.#registered?.version !== version || this.#registered.facts !== facts)
-      this.#registered = { facts, key: registerKey(this.#options.namespace, facts.database), version }
+      this.#registered = { facts, version, shared: this.#sharedRegister(facts) }
     return this.#registered
   }
 
-  #registered: { readonly facts: CatalogFacts; readonly key: string; readonly version: string } | undefined
+  #registered: (KnownRegister & { readonly facts: CatalogFacts }) | undefined
+
+  #sharedRegister({ database }: CatalogFacts): string | undefined {
+    return this.#store.processLocal ? undefined : registerKey(this.#options.namespace, database)
+  }
 
   /** By this configuration, or by another that shares the store. */
   #isCached(relation: RelationFacts): boolean {
-    return this.#isCachedHere(relation) || this.#registrar?.union?.tables.has(relation.id) === true
+    return this.#isCachedHere(relation) || this.#registrar.union?.tables.has(relation.id) === true
   }
 
   // —— the two paths ——
@@ -658,7 +672,7 @@ class Engine {
       clock: this.#clock,
       voice: this.#voice,
       stampTtlMs: this.#stampTtl(),
-      closed: () => this.#pending() || this.#closed || this.#registrar?.refuses() !== undefined,
+      closed: () => this.#pending() || this.#closed || this.#registrar.refuses() !== undefined,
       random: Math.random,
     })
   }
@@ -721,7 +735,7 @@ class Engine {
 
   #blocks(table: RelationId): BypassReason | undefined {
     for (const peer of this.#peers) if (peer.#unknown.blocks(table)) return 'outcome-unknown'
-    return this.#registrar?.blocks(table) ? 'scheme-new' : undefined
+    return this.#registrar.blocks(table) ? 'scheme-new' : undefined
   }
 
   #gate(): BypassReason | undefined {
@@ -732,7 +746,7 @@ class Engine {
     if (!this.#textIsExact) return 'catalog-unknown'
     if (facts.standby) return 'standby'
     if (this.#pending()) return 'pending-delivery'
-    return this.#registrar?.refuses()
+    return this.#registrar.refuses()
   }
 
   #effectOf(text: string): SessionEffect {
@@ -760,7 +774,7 @@ class Engine {
       health: () => this.#health(),
       ready: async (options?: { reload?: boolean }) => {
         await this.#catalog.ready(options)
-        await this.#registrar?.idle()
+        await this.#registrar.idle()
       },
       reads: (state: 'on' | 'off') => {
         this.#reads = state
@@ -799,7 +813,7 @@ class Engine {
     if (this.#catalog.state === 'failed')
       remarks.push('The catalog cannot be read: no row is cached. Check the role and the connection.')
     if (this.#delivery.pending) remarks.push('Invalidations wait for the store: no hit is served. Check the store.')
-    const registered = this.#identity && !this.#closed ? this.#registrar?.refuses() : undefined
+    const registered = this.#identity && !this.#closed ? this.#registrar.refuses() : undefined
     if (registered === 'register-stale')
       remarks.push(
         'The store did not confirm for two heartbeats that this process is known: no hit is served. Check the store.',
@@ -818,7 +832,7 @@ class Engine {
     if (this.#closed) return
     this.#closed = true
     await this.#unknown.close()
-    await this.#registrar?.close()
+    await this.#registrar.close()
     this.#catalog.close()
     this.#shared.users--
     this.#shared.voices.delete(this.#emit)

@@ -147,7 +147,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   ): Promise<unknown> {
     const { plan } = compiled
     const { write } = this.#call.context
-    const facts = intent ? undefined : write.facts()
+    const planKey = intent ? undefined : write.planKey
     let outcome: CascadeOutcome
     try {
       outcome = await this.#send(compiled, intent, placeholders, token, scope)
@@ -161,8 +161,8 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const { raw } = outcome
     const touched = plan ? this.#touchedBy(raw, plan) : this.#counted(raw)
     // While the statement ran, a way to something cached may have come into being.
-    const meant = facts && facts !== write.facts() ? this.#intent() : intent
-    if (facts && !meant && scope) write.doneHarmlessly(this.#forms.shape, facts, scope)
+    const meant = planKey !== undefined && planKey !== write.planKey ? this.#intent() : intent
+    if (!meant && scope) write.doneHarmlessly(this.#forms.shape, scope)
     const told = meant && { ...meant, plan: intent?.plan ?? noImages(meant.plan) }
     await this.#report(told, touched, compiled, scope, outcome.rows)
     // After the invalidation: a column's own mapping may throw, and the write has happened all the same.

@@ -72,7 +72,7 @@ export interface WriteIntent {
   readonly cascade: readonly CascadeImages[]
   /** The reading of the catalog that it was decided from. */
   readonly version: number | undefined
-  /** The version of the union of all configurations that it was decided from, where several share the store. */
+  /** The version of the union of all configurations that it was decided from. */
   readonly union: string | undefined
 }
 
@@ -110,8 +110,8 @@ export interface WritePath {
     scope: Scope | undefined,
     cascaded: CascadedRows | undefined,
   ): Promise<void>
-  /** A statement in a transaction wrote a table that reaches nothing cached under these facts; they may change by its end. */
-  doneHarmlessly(table: NamedTable, facts: CatalogFacts, scope: Scope): void
+  /** A statement in a transaction wrote a table that reaches nothing cached, as far as is known; that may change by its end. */
+  doneHarmlessly(table: NamedTable, scope: Scope): void
   /** After a statement of which only the text is known ran. `tables` is the user's word on what it writes. */
   ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void>
   /** Remembers a text until the facts are known, without waiting for them; no hit is served meanwhile. */

@@ -34,6 +34,16 @@ export interface ReachedTables {
 
 export type WriteOp = 'insert' | 'update' | 'delete' | 'truncate' | 'any'
 
+/** The union of all configurations over the store, as it is known here. */
+export interface KnownRegister {
+  readonly version: string
+  /**
+   * Key of the register of a store that several processes share: only the store knows whether the version is still the
+   * one. Undefined: all are in this process, and it is.
+   */
+  readonly shared: string | undefined
+}
+
 export interface WriteWith {
   readonly voice: Voice
   readonly idle: boolean
@@ -67,8 +77,8 @@ export interface WriteWith {
   facets(relation: RelationFacts, facts: CatalogFacts): FacetMap
   /** False where a live configuration keeps the table in a way that cannot be derived here. */
   derivable(relation: RelationFacts, facts: CatalogFacts): boolean
-  /** The register of those who share the store, and the version of the union that is known; undefined: nobody does. */
-  register(facts: CatalogFacts): { readonly key: string; readonly version: string } | undefined
+  /** Who else uses the store, as far as is known. */
+  register(facts: CatalogFacts): KnownRegister
   keys(relation: RelationFacts, facts: CatalogFacts): TableKeys
   maxTouched(relation: RelationFacts): number
   /** Key of the stamp of a tag. */
@@ -109,7 +119,7 @@ export class WriteThrough implements WritePath {
 
   get planKey(): string | undefined {
     const facts = this.#with.facts()
-    return facts && `${facts.version}.${this.#keysMove.size}.${this.#with.register(facts)?.version}`
+    return facts && `${facts.version}.${this.#keysMove.size}.${this.#with.register(facts).version}`
   }
 
   async awaitFacts(): Promise<void> {
@@ -125,7 +135,7 @@ export class WriteThrough implements WritePath {
     const relation = facts && findRelation(facts, table.schema, table.name)
     if (!facts || !relation) return untold
     this.#noteKeyUpdate(relation, statement.changed)
-    const union = this.#with.register(facts)?.version
+    const union = this.#with.register(facts).version
     if (this.#intents?.facts !== facts || this.#intents.union !== union)
       this.#intents = { facts, union, known: new Map() }
     const { known } = this.#intents
@@ -158,10 +168,11 @@ export class WriteThrough implements WritePath {
     const { relation } = question
     const reached = this.#reach(facts, relation, reachOps(question), question.changed)
     const cascade = this.#cascade(facts, question, repeatable, reached)
-    const under = { version: facts.version, union: this.#with.register(facts)?.version }
+    const { version: union, shared } = this.#with.register(facts)
+    const under = { version: facts.version, union }
     if (!this.#with.cached(relation))
-      // Where several share the store, somebody may begin to cache the table before this write is over.
-      return reached.reached.length > 0 || reached.everything || under.union !== undefined
+      // Where processes share the store, somebody may begin to cache the table before this write is over.
+      return reached.reached.length > 0 || reached.everything || shared !== undefined
         ? { ...untouchedPlan, ...reached, cascade, relation, ...under }
         : undefined
     if (!this.#with.derivable(relation, facts)) {
@@ -201,12 +212,14 @@ export class WriteThrough implements WritePath {
   }
 
   /** By table object, for the facts of the moment: asked for with every write to a table that is not cached. */
-  #harmless: { readonly facts: CatalogFacts; readonly known: WeakMap<NamedTable, boolean> } | undefined
+  #harmless: { readonly under: KnownRegister; readonly known: WeakMap<NamedTable, boolean> } | undefined
 
   reachesNothing(table: NamedTable): boolean {
     const facts = this.#with.facts()
-    if (!facts || this.#with.register(facts)) return false
-    if (this.#harmless?.facts !== facts) this.#harmless = { facts, known: new WeakMap() }
+    const under = facts && this.#with.register(facts)
+    if (!under || under.shared !== undefined) return false
+    // Another object with other facts, too.
+    if (this.#harmless?.under !== under) this.#harmless = { under, known: new WeakMap() }
     const known = this.#harmless.known.get(table)
     if (known !== undefined) return known
     const nothing = this.#findNothing(table, facts)
@@ -263,12 +276,13 @@ export class WriteThrough implements WritePath {
     if (!changes.empty) await this.#queueOrPublish(changes, scope, 'write')
   }
 
-  doneHarmlessly(table: NamedTable, facts: CatalogFacts, scope: Scope): void {
-    const relation = findRelation(facts, table.schema, table.name)
+  doneHarmlessly(table: NamedTable, scope: Scope): void {
+    const facts = this.#with.facts()
+    const relation = facts && findRelation(facts, table.schema, table.name)
     if (!relation) return
     const changes = new Changes()
     changes.harmless.add(relation.id)
-    changes.derivedFrom(facts.version)
+    this.#deriveNow(changes, facts)
     ;(scope as Changes).absorb(changes)
   }
 
@@ -363,6 +377,7 @@ export class WriteThrough implements WritePath {
   ): Promise<void> {
     if (atCommit ? isDefiniteState(sqlState(error)) : isDefiniteFailure(error)) return
     const changes = new Changes()
+    changes.derivedUnder(intent?.union)
     if (!intent?.relation || intent === untold) changes.addEverything('unknown-outcome')
     else {
       changes.addTable(intent.relation.id, 'unknown-outcome')
@@ -471,7 +486,7 @@ export class WriteThrough implements WritePath {
 
   #deriveNow(changes: Changes, facts: CatalogFacts | undefined): void {
     changes.derivedFrom(facts?.version)
-    changes.derivedUnder(facts && this.#with.register(facts)?.version)
+    changes.derivedUnder(facts && this.#with.register(facts).version)
   }
 
   #keysOfKey(facts: CatalogFacts, relation: RelationFacts, row: Readonly<Record<string, unknown>>): string[] {
@@ -590,7 +605,7 @@ export class WriteThrough implements WritePath {
    * so with the delivery, and their epochs fall.
    */
   #unnoticed(changes: Changes, facts: CatalogFacts): InvalidatedTable[] {
-    if (!this.#with.register(facts)) return []
+    if (this.#with.register(facts).shared === undefined) return []
     const reached = changes.everything ? [...facts.relations.keys()] : this.#reachable(changes, facts)
     return reached.flatMap((id) => {
       const relation = facts.relations.get(id)
@@ -609,15 +624,16 @@ export class WriteThrough implements WritePath {
 
   /** What a statement was planned with; what only now became tables was understood under the union that is known now. */
   #derived(relation: RelationFacts, facts: CatalogFacts, { union }: Changes): DerivedUnder | undefined {
-    const register = this.#with.register(facts)
-    return register && { register: register.key, version: union ?? register.version, label: relation.name }
+    const { shared, version } = this.#with.register(facts)
+    return shared === undefined ? undefined : { register: shared, version: union ?? version, label: relation.name }
   }
 
   /** Names and texts understood under the facts: only tables are left. */
   #resolve(changes: Changes, facts: CatalogFacts): Changes {
     const resolved = new Changes()
     resolved.absorb(changes)
-    if (changes.since !== undefined && changes.since !== facts.version) this.#widen(resolved, facts)
+    if (changes.since !== undefined && changes.since !== facts.version) this.#widen(resolved, facts, 'catalog-changed')
+    else if (this.#isOutdated(changes, facts)) this.#widen(resolved, facts, 'register-changed')
     for (const { table, reason } of changes.named) {
       const relation = findRelation(facts, table.schema, table.name)
       if (relation) this.#addWhole(resolved, facts, relation, reason)
@@ -627,11 +643,17 @@ export class WriteThrough implements WritePath {
     return resolved
   }
 
-  /** The catalog was read anew since: there may be keys, and ways to other tables, that the write did not know of. */
-  #widen(resolved: Changes, facts: CatalogFacts): void {
+  /** Another wrap in this process has come since; what another process does, the store says at the delivery. */
+  #isOutdated({ union }: Changes, facts: CatalogFacts): boolean {
+    const { shared, version } = this.#with.register(facts)
+    return shared === undefined && union !== undefined && union !== version
+  }
+
+  /** Since the write was planned: there may be keys, and ways to other tables, that it did not know of. */
+  #widen(resolved: Changes, facts: CatalogFacts, reason: EpochReason): void {
     for (const id of new Set([...resolved.tables.keys(), ...resolved.harmless])) {
       const relation = facts.relations.get(id)
-      if (relation) this.#addWhole(resolved, facts, relation, 'catalog-changed')
+      if (relation) this.#addWhole(resolved, facts, relation, reason)
     }
   }
 
