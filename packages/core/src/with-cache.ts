@@ -40,7 +40,7 @@ import { createRecordReader, peekRecord, type RecordReader } from './read/read-r
 import { createResultReader } from './read/read-results.ts'
 import type { PayloadIdentity } from './read/record-source.ts'
 import { ResultPath } from './read/result-path.ts'
-import { type KnowsOthers, LocalRegistrar, LocalRegisters } from './register/local-registrar.ts'
+import { type KnowsOthers, LocalRegisters, LocalRegistrar } from './register/local-registrar.ts'
 import { Registrar } from './register/registrar.ts'
 import { guardStore } from './stores/guard-store.ts'
 import { sharedMemoryStore } from './stores/memory-store.ts'
@@ -626,12 +626,16 @@ class Engine {
     return this.#isCachedHere(relation) || this.#registrar.union?.tables.has(relation.id) === true
   }
 
+  #kept(): boolean {
+    return registersOf(this.#store).isKept(this.#options.namespace)
+  }
+
   // —— the two paths ——
 
   #createWrite(): WriteThrough {
     return new WriteThrough({
       voice: this.#voice,
-      idle: this.#idle,
+      idle: () => this.#idle && !this.#kept(),
       onPending: this.#options.onPending,
       facts: () => this.#facts(),
       awaitFacts: () => this.#awaitFacts(),

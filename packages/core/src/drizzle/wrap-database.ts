@@ -300,12 +300,15 @@ type Prepare = Session['prepareQuery']
 
 function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
   const { session, write } = context
-  return (query, fields, name, arrayMode, mapper, metadata, cacheConfig) => {
+  const prepare: Prepare = (query, fields, name, arrayMode, mapper, metadata, cacheConfig) => {
     const lazy = lazyQueryOf(query)
     const origin = lazy?.origin
     const plain = (): PreparedQuery =>
       session.prepareQuery(lazy?.compiled ?? query, fields, name, arrayMode, mapper, metadata, cacheConfig)
-    if (write.idle) return plain()
+    if (write.idle) {
+      const again = (): PreparedQuery => prepare(query, fields, name, arrayMode, mapper, metadata, cacheConfig)
+      return unheeded(plain(), context, (lazy?.compiled ?? query).sql, again)
+    }
     // What is prepared without a name runs at once, under the facts of now.
     const once = name === undefined
     const judged = (): PreparedQuery => {
@@ -315,7 +318,9 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
     }
     if (origin && 'parts' in origin) {
       const careful = (): PreparedQuery => prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
-      return once && passesThrough(context, origin, lazy) ? listening(plain(), write, careful) : careful()
+      if (!once || !passesThrough(context, origin, lazy)) return careful()
+      const planKey = write.planKey
+      return noticing(listening(plain(), write, careful), write, context.shape(origin.config.table), planKey)
     }
     if (!lazy || !arrayMode || !origin) return judged()
     const ask = { context, query: lazy, origin, fields, mapper, name, metadata, ...cacheOptions(cacheConfig, context) }
@@ -324,6 +329,7 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
     if (!once) void lazy.compiled
     return read ?? judged()
   }
+  return prepare
 }
 
 /** True when a write, as the facts are now, can change nothing that is cached, and says nothing else. */
@@ -453,6 +459,55 @@ function listening(plain: PreparedQuery, write: WrapWith['write'], careful: () =
     const running = execute.call(plain, placeholders, token)
     running.catch((error: unknown) => write.noteError(error))
     return running
+  }
+  return plain
+}
+
+/** A write that reaches nothing cached. Should somebody have begun to cache its table by its end, that one has to know. */
+function noticing(
+  plain: PreparedQuery,
+  write: WrapWith['write'],
+  table: TableShape,
+  planKey: string | undefined,
+): PreparedQuery {
+  const { execute } = plain
+  plain.execute = async (placeholders, token) => {
+    try {
+      const result = await execute.call(plain, placeholders, token)
+      if (write.planKey !== planKey) await write.doneUnnoticed(table)
+      return result
+    } catch (error) {
+      if (write.planKey !== planKey && !isOurs(error)) await write.failed(undefined, error, undefined)
+      throw error
+    }
+  }
+  return plain
+}
+
+/** A statement while nobody caches anything; what a transaction ran is remembered, for that may change before its end. */
+function unheeded(
+  plain: PreparedQuery,
+  context: StatementContext,
+  text: string,
+  again: () => PreparedQuery,
+): PreparedQuery {
+  const { write } = context
+  const { execute } = plain
+  plain.execute = async (placeholders, token) => {
+    if (!write.idle) {
+      const other = again()
+      other.joinsNotNullableMap = plain.joinsNotNullableMap
+      return other.execute(placeholders, token)
+    }
+    const scope = currentScope(context)
+    try {
+      const result = await execute.call(plain, placeholders, token)
+      if (scope || !write.idle) await write.ran(text, scope, undefined)
+      return result
+    } catch (error) {
+      if (!write.idle && !isOurs(error)) await write.failed(undefined, error, scope)
+      throw error
+    }
   }
   return plain
 }

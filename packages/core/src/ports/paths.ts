@@ -92,7 +92,7 @@ export interface Scope {
 export interface WritePath {
   /** Facts of the moment; wakes the catalog. */
   facts(): CatalogFacts | undefined
-  /** True when nothing is cached at all: statements need no attention. */
+  /** True while nothing is cached at all: statements need no attention. */
   readonly idle: boolean
   /** Waits a bounded time for the first facts. Never called inside a transaction. */
   awaitFacts(): Promise<void>
@@ -112,6 +112,8 @@ export interface WritePath {
   ): Promise<void>
   /** A statement in a transaction wrote a table that reaches nothing cached, as far as is known; that may change by its end. */
   doneHarmlessly(table: NamedTable, scope: Scope): void
+  /** A statement outside a transaction wrote a table that reached nothing cached when it began, and now it may. */
+  doneUnnoticed(table: NamedTable): Promise<void>
   /** After a statement of which only the text is known ran. `tables` is the user's word on what it writes. */
   ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void>
   /** Remembers a text until the facts are known, without waiting for them; no hit is served meanwhile. */

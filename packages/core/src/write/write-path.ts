@@ -46,7 +46,8 @@ export interface KnownRegister {
 
 export interface WriteWith {
   readonly voice: Voice
-  readonly idle: boolean
+  /** Nothing is cached, by nobody. */
+  idle(): boolean
   readonly onPending: 'resolve' | 'reject'
   /** Facts of the moment; wakes the catalog. */
   facts(): CatalogFacts | undefined
@@ -110,7 +111,7 @@ export class WriteThrough implements WritePath {
   }
 
   get idle(): boolean {
-    return this.#with.idle
+    return this.#with.idle()
   }
 
   facts(): CatalogFacts | undefined {
@@ -346,6 +347,12 @@ export class WriteThrough implements WritePath {
     await this.#queueOrPublish(changes, scope, 'unknown-write')
   }
 
+  async doneUnnoticed(table: NamedTable): Promise<void> {
+    const changes = new Changes()
+    changes.addNamed(table, 'register-changed')
+    await this.publish(changes, 'write')
+  }
+
   judgeLater(text: string): void {
     const changes = new Changes()
     changes.addText(text)
@@ -391,12 +398,19 @@ export class WriteThrough implements WritePath {
   }
 
   async committed(scope: Scope): Promise<void> {
-    const changes = (scope as Changes).whole()
+    const changes = this.#heeded(scope)
     if (!changes.empty) await this.publish(changes, 'transaction')
   }
 
-  async uncertain(scope: Scope, error: unknown): Promise<void> {
+  /** As long as nobody caches anything, texts were only remembered in case that somebody begins to. */
+  #heeded(scope: Scope): Changes {
     const changes = (scope as Changes).whole()
+    if (this.idle) changes.texts.length = 0
+    return changes
+  }
+
+  async uncertain(scope: Scope, error: unknown): Promise<void> {
+    const changes = this.#heeded(scope)
     // What the driver says of the ROLLBACK it then tried ("not queryable") is no word on the COMMIT: only the server's is.
     if (changes.empty || isDefiniteState(sqlState(error))) return
     await this.#beginUnknown(changes, error)
