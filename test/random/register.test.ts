@@ -28,7 +28,7 @@ const shortPeriods: Edit = {
 
 const unionIgnored: Edit = {
   file: 'with-cache.ts',
-  find: 'this.#registrar?.union?.tables.has(relation.id) === true',
+  find: 'this.#registrar.union?.tables.has(relation.id) === true',
   put: 'false',
 }
 
