@@ -1,7 +1,7 @@
 /**
  * `pnpm bench`: finds or starts PostgreSQL 15 and Redis, and asks each question in a process of its own.
  *
- * `pnpm bench [question …] [--quick] [--rounds N] [--ops N] [--concurrency 1,16] [--writes 0,5] [--save]`
+ * `pnpm bench [question …] [--quick] [--full] [--rounds N] [--ops N] [--concurrency 1,16] [--writes 0,5] [--save]`
  *
  * Questions are the files `*.bench.ts` of the list below. They are bundled first, as an app would run them: a loader
  * that wraps functions to keep their names would slow down our sources and not the libraries beside them.
@@ -15,7 +15,21 @@ import { build } from 'esbuild'
 import { findPostgres, findRedis, type RunningServer } from '../test/harness/servers.ts'
 import { readSettings } from './support/settings.ts'
 
-const questions = ['key-reads', 'misses', 'uncached', 'writes', 'memory-hits']
+/** By question, the page of `bench/results/` that `--save` writes; a page holds what was asked of it in one run. */
+const pages: Readonly<Record<string, string>> = {
+  'key-reads': 'keys',
+  misses: 'keys',
+  uncached: 'keys',
+  writes: 'keys',
+  'memory-hits': 'keys',
+  mixed: 'mixed',
+  northwind: 'northwind',
+  'result-hits': 'result-hits',
+  'write-cost': 'write-cost',
+  'first-fill': 'first-fill',
+  'structural-key': 'structural-key',
+}
+const questions = Object.keys(pages)
 
 const args = process.argv.slice(2)
 const settings = readSettings(args)
@@ -35,9 +49,12 @@ try {
   running.push(postgres, redis)
   const head = header(postgres, redis)
   process.stdout.write(`${head}\n`)
-  const parts = [head]
-  for (const name of asked) parts.push(await ask(name, postgres.url, redis.url))
-  if (settings.save) save(parts)
+  for (const page of new Set(asked.map((name) => pages[name] as string))) {
+    const parts = [head]
+    for (const name of asked.filter((each) => pages[each] === page))
+      parts.push(await ask(name, postgres.url, redis.url))
+    if (settings.save) save(page, parts)
+  }
 } finally {
   for (const server of running) await server.stop()
   rmSync(bundles, { recursive: true, force: true })
@@ -105,8 +122,8 @@ function header(postgres: RunningServer, redis: RunningServer): string {
   ].join('\n')
 }
 
-function save(parts: readonly string[]): void {
+function save(page: string, parts: readonly string[]): void {
   const folder = join(root, 'bench/results')
   mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'keys.md'), `${parts.join('\n').trim()}\n`)
+  writeFileSync(join(folder, `${page}.md`), `${parts.join('\n').trim()}\n`)
 }

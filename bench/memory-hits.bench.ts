@@ -9,7 +9,7 @@ import { readSettings } from './support/settings.ts'
 
 const { rounds, ops, concurrency } = readSettings(process.argv.slice(2))
 const opened = await openDatabase()
-const db = await openAside(opened, 'memory', memoryStore())
+const db = await openAside(opened, 'memory', { store: memoryStore() })
 const byKey = db.select().from(items).where(eq(items.id, idPlaceholder)).prepare('item_by_id')
 const texts = new Map<number, { text: string; expires: number }>()
 const rows = new Map<number, { row: Item; expires: number }>()

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { redisStore } from '@drizzle-aside/redis'
-import { cached, type Store, type WithAside, withCache } from 'drizzle-aside'
+import { type AsideOptions, cached, type Store, type WithAside, withCache } from 'drizzle-aside'
+import type { DrizzleConfig } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { Pool } from 'pg'
 import { createClient } from 'redis'
@@ -28,15 +29,20 @@ export async function closeAll(): Promise<void> {
   for (const close of closing.reverse()) await close()
 }
 
-export interface Opened {
-  readonly db: NodePgDatabase
+type Schema = Record<string, unknown>
+
+export interface Opened<S extends Schema = Record<string, never>> {
+  readonly db: NodePgDatabase<S>
   readonly pool: Pool
   /** Statements that this pool's clients were given. */
   statements(): number
 }
 
-/** A database of its own with 10,000 items: contenders must not see each other's writes. */
-export async function openDatabase(config: object = {}): Promise<Opened> {
+/** A database of its own, with 10,000 items unless told otherwise: contenders must not see each other's writes. */
+export async function openDatabase<S extends Schema = Record<string, never>>(
+  config: DrizzleConfig<S> = {},
+  setUp: string = itemsSql,
+): Promise<Opened<S>> {
   const database = await createDatabase(servers.postgres, 'bench')
   const pool = new Pool({ connectionString: database.url, max: POOL_SIZE, idleTimeoutMillis: 0 })
   // Dropping the database may meet connections that are still saying goodbye.
@@ -54,7 +60,7 @@ export async function openDatabase(config: object = {}): Promise<Opened> {
     () => database.drop(),
     () => pool.end(),
   )
-  await pool.query(itemsSql)
+  await pool.query(setUp)
   await Promise.all(Array.from({ length: POOL_SIZE }, () => pool.query('select pg_sleep(0.05)')))
   return { db: drizzle(pool, config), pool, statements: () => statements }
 }
@@ -70,15 +76,20 @@ export async function openRedis(): Promise<Redis> {
   return redis as unknown as Redis
 }
 
-export type AsideDb = WithAside<NodePgDatabase>
+export type AsideDb<S extends Schema = Record<string, never>> = WithAside<NodePgDatabase<S>>
 
-/** Our wrap of a db, over Redis unless another store is given. */
-export async function openAside({ db }: Opened, name: string, store?: Store): Promise<AsideDb> {
-  const used = store ?? redisStore(await openRedis())
+/** Our wrap of a db, over Redis unless another store is given; of the items unless other tables are. */
+export async function openAside<S extends Schema>(
+  { db }: Opened<S>,
+  name: string,
+  { store, ...options }: Partial<AsideOptions> = {},
+): Promise<AsideDb<S>> {
+  const used: Store = store ?? redisStore(await openRedis())
   const wrapped = withCache(db, {
     store: used,
     namespace: `${run}-${name}`,
     tables: [cached(items, { ttl: TTL_MS })],
+    ...options,
   })
   await wrapped.$aside.ready()
   closing.push(async () => {

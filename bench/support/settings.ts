@@ -8,6 +8,8 @@ export interface Settings {
   readonly ops: number
   /** A short run that shows that everything works; its figures say little. */
   readonly quick: boolean
+  /** Also what takes minutes by itself: a million cached results. */
+  readonly full: boolean
   /** Write the printed result to `bench/results/`. */
   readonly save: boolean
   /** The questions to ask; empty: all. */
@@ -18,7 +20,15 @@ export interface Settings {
   readonly writes: readonly number[]
 }
 
-export function readSettings(args: readonly string[]): Settings {
+/** What a question takes where no flag says otherwise. */
+export interface Presets {
+  readonly rounds?: number
+  readonly ops?: number
+  readonly concurrency?: readonly number[]
+  readonly writes?: readonly number[]
+}
+
+export function readSettings(args: readonly string[], presets: Presets = {}): Settings {
   const { values, positionals } = parseArgs({
     args: args.filter((arg) => arg !== '--'),
     allowPositionals: true,
@@ -26,20 +36,22 @@ export function readSettings(args: readonly string[]): Settings {
       rounds: { type: 'string' },
       ops: { type: 'string' },
       quick: { type: 'boolean', default: false },
+      full: { type: 'boolean', default: false },
       save: { type: 'boolean', default: false },
       concurrency: { type: 'string' },
       writes: { type: 'string' },
     },
   })
-  const { quick, save } = values
+  const { quick, full, save } = values
   return {
-    rounds: wholeNumber('rounds', values.rounds, quick ? 3 : 9),
-    ops: wholeNumber('ops', values.ops, quick ? 1_000 : 5_000),
+    rounds: wholeNumber('rounds', values.rounds, quick ? 3 : (presets.rounds ?? 9)),
+    ops: wholeNumber('ops', values.ops, quick ? 1_000 : (presets.ops ?? 5_000)),
     quick,
+    full,
     save,
     questions: positionals,
-    concurrency: numbers('concurrency', values.concurrency, [1, 16, 64]),
-    writes: numbers('writes', values.writes, [0, 1, 5, 20]),
+    concurrency: numbers('concurrency', values.concurrency, presets.concurrency ?? [1, 16, 64]),
+    writes: numbers('writes', values.writes, presets.writes ?? [0, 1, 5, 20]),
   }
 }
 
