@@ -12,7 +12,16 @@ import { redisStore } from '@drizzle-aside/redis'
 import { cached } from 'drizzle-aside'
 import { eq } from 'drizzle-orm'
 import { type Forum, forum, forumSql, POSTS, posts, USERS, users } from './support/forum.ts'
-import { type AsideDb, closeAll, openAside, openDatabase, openRedis, removeKeys, TTL_MS } from './support/open.ts'
+import {
+  type AsideDb,
+  closeAll,
+  openAside,
+  openDatabase,
+  openRedis,
+  removeKeys,
+  settleRegister,
+  TTL_MS,
+} from './support/open.ts'
 import { createStream, type Stream, seeded, zipf } from './support/random.ts'
 import { micros, percent, print, printBars, progress, ratio, table } from './support/report.ts'
 import { alternate, timesFaster } from './support/rounds.ts'
@@ -114,8 +123,11 @@ interface Outcome {
 
 async function askStream(share: number, inFlight: number): Promise<void> {
   const streams = Array.from({ length: rounds + 1 }, () => createStream(ops, share, drawPost, random))
+  const dbs = new Map<Policy, Db[]>()
+  for (const policy of policies) dbs.set(policy, await Promise.all(streams.map(openOurs)))
+  if (share > 0) await settleRegister()
   const results = await alternate(policies, rounds + 1, (policy, round) =>
-    runOnce(policy, streams[round] as Stream, inFlight),
+    runOnce(policy, dbs.get(policy)?.[round] as Db, streams[round] as Stream, inFlight),
   )
   const of = (policy: Policy): Outcome[] => (results.get(policy) ?? []).slice(1)
   const msOf = (policy: Policy): number[] => of(policy).map(({ ms }) => ms)
@@ -158,8 +170,7 @@ async function askStream(share: number, inFlight: number): Promise<void> {
   progress(`first fill: ${share} % writes, concurrency ${inFlight} done`)
 }
 
-async function runOnce(policy: Policy, { keys, writes: isWrite }: Stream, inFlight: number): Promise<Outcome> {
-  const db = await openOurs()
+async function runOnce(policy: Policy, db: Db, { keys, writes: isWrite }: Stream, inFlight: number): Promise<Outcome> {
   const seen = new Uint8Array(POSTS + 1)
   let next = 0
   let written = 0

@@ -22,6 +22,8 @@ const pages: Readonly<Record<string, string>> = {
   uncached: 'keys',
   writes: 'keys',
   'memory-hits': 'keys',
+  mixed: 'mixed',
+  northwind: 'northwind',
   'result-hits': 'result-hits',
   'write-cost': 'write-cost',
   'first-fill': 'first-fill',

@@ -18,6 +18,8 @@ redis.call('UNLINK', unpack(found))`
 export class RedisCache extends Cache {
   hits = 0
   misses = 0
+  /** The same by the tables of a query, in the order in which it names them. */
+  readonly byTables = new Map<string, { hits: number; misses: number }>()
   #script: string | undefined
 
   constructor(
@@ -34,11 +36,9 @@ export class RedisCache extends Cache {
 
   override async get(key: string, tables: string[]): Promise<unknown[] | undefined> {
     const text = await this.redis.hGet(this.#results(tables), key)
-    if (text === null || text === undefined) {
-      this.misses++
-      return undefined
-    }
-    this.hits++
+    const hit = text !== null && text !== undefined
+    this.#count(tables.join(), hit ? 'hits' : 'misses')
+    if (!hit) return undefined
     return JSON.parse(text)
   }
 
@@ -56,6 +56,13 @@ export class RedisCache extends Cache {
     if (names.length === 0) return
     this.#script ??= await this.redis.scriptLoad(forgetTables)
     await this.redis.evalSha(this.#script, { keys: names.map((name) => this.#uses(name)) })
+  }
+
+  #count(tables: string, what: 'hits' | 'misses'): void {
+    this[what]++
+    const counts = this.byTables.get(tables) ?? { hits: 0, misses: 0 }
+    counts[what]++
+    this.byTables.set(tables, counts)
   }
 
   #results(tables: string[]): string {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { redisStore } from '@drizzle-aside/redis'
 import { type AsideOptions, cached, type Store, type WithAside, withCache } from 'drizzle-aside'
 import type { DrizzleConfig } from 'drizzle-orm'
@@ -98,6 +99,9 @@ export async function openAside<S extends Schema>(
   })
   return wrapped
 }
+
+/** Waits until the register of a namespace that just began is no longer young: so long every write drops whole tables. */
+export const settleRegister = (): Promise<void> => pause(7_000)
 
 /** Removes the keys of this run from a server that may be somebody else's. */
 export async function removeKeys(redis: Redis): Promise<void> {
