@@ -10,7 +10,7 @@ import { type Field, type Topic, topics } from './topics.ts'
 const keyed = topics.filter(({ name, written }) => written && name !== 'logs')
 
 export interface DrawnByKey extends Drawn {
-  /** The versions of the rows that are at the key, whatever else is asked of them. */
+  /** The versions of the rows that are at the key, or at what else is asked of them. */
   readonly versions: SQL
 }
 
@@ -24,7 +24,9 @@ export function drawByKey({ db, draw }: { db: Loose; draw: Draw }, kind: KeyKind
   const where = kind === 'in-list' ? listed(draw, topic, source) : equal(draw, source, key)
   const more = draw.chance(0.15) ? drawCondition({ db, draw, sources: [source], depth: 0, flat: true }, 2) : undefined
   const condition = more ? and(where, more) : where
-  const versions = sql`select xmin::text, ctid::text from ${topic.source} where ${where} order by 1, 2`
+  // A further condition may fix another key, by which the record is found then.
+  const found = more ? or(where, more) : where
+  const versions = sql`select xmin::text, ctid::text from ${topic.source} where ${found} order by 1, 2`
   const end = { ordered: false, versions }
   if (draw.chance(0.25)) return { query: db.query[topic.name]!.findMany({ where: condition }), ...end }
   const columns = draw.chance(0.3) ? some(draw, source) : undefined
