@@ -74,14 +74,18 @@ const onConditions: readonly NearMutant[] = [
     edits: [
       {
         file: 'map/condition-branches.ts',
-        find: 'branches.some((branch) => branch.length === 0)',
-        put: 'branches.every((branch) => branch.length === 0)',
+        find: 'const branches = members.flatMap((member) => branchesOf(member, bounds))',
+        put: `const branches = members
+    .flatMap((member) => branchesOf(member, bounds))
+    .filter((branch) => branch.length > 0)`,
       },
+      { file: 'map/condition-branches.ts', find: 'if (members.length === 0 ||', put: 'if (branches.length === 0 ||' },
     ],
   },
   {
     name: 'a `not` that narrows',
     near: 'not',
+    foundInCi: true,
     edits: [
       {
         file: 'drizzle/read-predicate.ts',
