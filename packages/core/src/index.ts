@@ -3,6 +3,7 @@
 export type { Explanation } from './drizzle/explain-statement.ts'
 export { AsideError, type AsideErrorCode } from './errors.ts'
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from './model/reasons.ts'
+export type { SchemaDifference, SchemaDifferenceKind } from './model/schema-difference.ts'
 export type { AsideOptions, ColumnsOf, Duration, TableEntry, TableOptions } from './options.ts'
 export { allTables, cached, uncached } from './options.ts'
 export type { Clock } from './ports/clock.ts'

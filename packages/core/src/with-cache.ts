@@ -2,6 +2,7 @@ import type { Table } from 'drizzle-orm'
 import { type Catalog, openCatalog } from './catalog/open-catalog.ts'
 import { createHandle } from './drizzle/aside-handle.ts'
 import { type ClientState, claimClient, clientState, releaseClient } from './drizzle/client-state.ts'
+import { declaredTable } from './drizzle/declared-table.ts'
 import type { Explanation } from './drizzle/explain-statement.ts'
 import { checkDrizzle, type Database } from './drizzle/internals.ts'
 import { Naming } from './drizzle/naming.ts'
@@ -13,6 +14,7 @@ import { AsideError } from './errors.ts'
 import { bindCover, labelOf, tableLabel } from './map/bind-cover.ts'
 import { cascadeSteps } from './map/cascades.ts'
 import { beyondCache, classifySql, mayCommitWithin, selectCache, verdictCache } from './map/classify-sql.ts'
+import { compareSchema } from './map/compare-schema.ts'
 import { coverQuery } from './map/cover-query.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
@@ -23,6 +25,7 @@ import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/key
 import type { BypassReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
 import { type Registration, registrationOf, unionFacets } from './model/registration.ts'
+import type { SchemaDifference } from './model/schema-difference.ts'
 import {
   type AsideOptions,
   type Duration,
@@ -101,6 +104,14 @@ export interface Aside<Db> {
   reads(state: 'on' | 'off'): void
   /** Resolves when the database's facts are known; with `reload`, when they were read anew (after migrations). */
   ready(options?: { reload?: boolean }): Promise<void>
+  /**
+   * Reads the catalog anew and tells where it differs from the declared schema, the tables of the options and of the
+   * schema given to drizzle, and what each difference costs. Empty: nothing does. For a start-up log or a test.
+   *
+   * @example
+   * for (const { table, columns, found, cost } of await db.$aside.verifySchema()) console.warn(table, columns, found, cost)
+   */
+  verifySchema(): Promise<SchemaDifference[]>
   stats(): AsideStats
   health(): AsideHealth
   /** Adds a listener; the answer takes it away again. */
@@ -774,6 +785,7 @@ class Engine {
 
   #verbs() {
     return {
+      verifySchema: (tables: readonly object[]) => this.#verifySchema(tables),
       stats: () => this.#voice.stats(),
       health: () => this.#health(),
       ready: async (options?: { reload?: boolean }) => {
@@ -796,6 +808,21 @@ class Engine {
       close: () => this.#close(),
       toMs: (duration: unknown) => milliseconds(duration, 'ttl'),
     }
+  }
+
+  async #verifySchema(schema: readonly object[]): Promise<SchemaDifference[]> {
+    await this.#catalog.ready({ reload: true })
+    const facts = this.#catalog.facts as CatalogFacts
+    const entries = this.#options.entries === 'all' ? [] : this.#options.entries.map(({ table }) => table)
+    const tables = [...new Set<object>([...entries, ...schema])]
+    return compareSchema(
+      tables.map((table) => declaredTable(table, this.#shape)),
+      {
+        facts,
+        choices: (relation) => this.#settings(relation) ?? nothingChosen,
+        declaresWrites: (relation) => this.#affects(facts, relation.id) !== undefined,
+      },
+    )
   }
 
   #health(): AsideHealth {

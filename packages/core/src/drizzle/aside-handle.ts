@@ -1,9 +1,10 @@
 import { AsideError } from '../errors.ts'
 import type { LookupKey } from '../model/record.ts'
+import type { SchemaDifference } from '../model/schema-difference.ts'
 import type { NamedTable, Scope, WrittenRows } from '../ports/paths.ts'
 import { encodeFor } from './encode-row.ts'
 import { type Explanation, explainStatement } from './explain-statement.ts'
-import type { Database } from './internals.ts'
+import { type Database, schemaTables } from './internals.ts'
 import { type CallOptions, currentScope, destinations, type StatementContext } from './statement-context.ts'
 import { contextOf, rewrap, type WrappedSession } from './wrap-database.ts'
 
@@ -13,6 +14,8 @@ export interface EngineVerbs<Stats, Health> {
   health(): Health
   ready(options?: { reload?: boolean }): Promise<void>
   reads(state: 'on' | 'off'): void
+  /** Compares the tables of the options and these with the catalog. */
+  verifySchema(tables: readonly object[]): Promise<SchemaDifference[]>
   flush(): Promise<void>
   invalidateKeys(table: NamedTable, row: Readonly<Record<string, unknown>>, scope: Scope | undefined): Promise<void>
   peek(lookup: Parameters<StatementContext['read']['read']>[0], key: LookupKey): Promise<'hit' | 'miss' | 'unknown'>
@@ -58,6 +61,7 @@ export function createHandle<Stats, Health>(
     flush: () => verbs.flush(),
     reads: (state: 'on' | 'off') => verbs.reads(state),
     ready: (options?: { reload?: boolean }) => verbs.ready(options),
+    verifySchema: () => verbs.verifySchema(schemaTables(database())),
     stats: () => verbs.stats(),
     health: () => verbs.health(),
     on: (listener: (event: never) => void) => verbs.listen(listener),

@@ -18,6 +18,7 @@ import {
   ViewBaseConfig,
 } from 'drizzle-orm'
 import {
+  getTableConfig,
   integer,
   isPgEnum,
   PgDatabase,
@@ -309,6 +310,52 @@ export const aliasOf = (table: unknown): string => read(table, symbols.Name)
 export const schemaOf = (table: unknown): string | undefined => read(table, symbols.Schema)
 export const originalNameOf = (table: unknown): string => read(table, symbols.OriginalName)
 export const columnsOf = (table: unknown): Record<string, Column> => read(table, symbols.Columns)
+
+/** Constraints, indexes and policies of a table, as far as we compare them with the catalog. */
+export interface DeclaredConfig {
+  readonly primaryKeys: readonly { readonly columns: readonly Column[] }[]
+  readonly uniqueConstraints: readonly { readonly columns: readonly Column[] }[]
+  readonly indexes: readonly {
+    /** Without a name: an expression. */
+    readonly columns: readonly { readonly name?: string }[]
+    readonly unique: boolean
+    readonly condition: boolean
+    readonly method: string
+    /** Another operator class than the type's own. */
+    readonly ownOperators: boolean
+  }[]
+  readonly foreignKeys: readonly {
+    readonly columns: readonly Column[]
+    readonly foreignTable: object
+    readonly foreignColumns: readonly Column[]
+    readonly onDelete: string | undefined
+    readonly onUpdate: string | undefined
+  }[]
+  readonly rowSecurity: boolean
+}
+
+/** What `pgTable` was told beside the columns; runs the table's callbacks. */
+export function declaredConfig(table: object): DeclaredConfig {
+  const { primaryKeys, uniqueConstraints, indexes, foreignKeys, policies, enableRLS } = getTableConfig(table as never)
+  type Indexed = { readonly name?: string; readonly indexConfig?: { readonly opClass?: string } }
+  return {
+    primaryKeys,
+    uniqueConstraints,
+    indexes: indexes.map(({ config }) => ({
+      columns: config.columns as Indexed[],
+      unique: config.unique,
+      condition: config.where !== undefined,
+      method: config.method ?? 'btree',
+      ownOperators: (config.columns as Indexed[]).some(({ indexConfig }) => indexConfig?.opClass !== undefined),
+    })),
+    foreignKeys: foreignKeys.map(({ reference, onDelete, onUpdate }) => ({ ...reference(), onDelete, onUpdate })),
+    rowSecurity: enableRLS || policies.length > 0,
+  }
+}
+
+/** The tables of the schema that `drizzle()` was given. */
+export const schemaTables = (db: Database): object[] =>
+  Object.values(db._.fullSchema ?? {}).filter((value) => is(value, Table)) as object[]
 
 /**
  * Names of columns as a dialect gives them, without its memory: that is kept by table name, so that looking at one table
