@@ -42,6 +42,8 @@ export interface ResultLookup {
   readonly epochs: number
   /** Keys of the stamps that the answer also rests on, known from its rows. Undefined: there are none. */
   readonly learn: ((rows: readonly (readonly unknown[])[]) => readonly string[]) | undefined
+  /** True where its stamps would have been too many, and a whole table stands in for them. */
+  readonly widened?: boolean
   readonly ttlMs: number
   readonly jitter: number
   readonly maxRows: number

@@ -5,7 +5,8 @@ export interface Voice {
   emit(event: AsideEvent): void
   hit(table: string, kind: ReadKind, negative: boolean): void
   miss(table: string, kind: ReadKind): void
-  fill(table: string, kind: ReadKind): void
+  /** `widened`: for the number of its stamps the answer rests on a whole table. */
+  fill(table: string, kind: ReadKind, widened?: boolean): void
   fillRefused(table: string, reason: FillRefusal): void
   joined(table: string): void
   bypass(table: string | undefined, reason: BypassReason): void

@@ -199,7 +199,7 @@ function store(tools: Tools, lookup: ResultLookup, taken: Taken, rows: ResultRow
   const entry = formatResult(lookup.head, taken.own, stamps, text as string)
   const alive = tools.keepAlive.of(lookup, learned, taken.minted, stampTtlMs)
   tools.store.write(lookup.entryKey, entry, ttlMs, alive, stampTtlMs)
-  tools.voice.fill(lookup.label, lookup.kind)
+  tools.voice.fill(lookup.label, lookup.kind, lookup.widened)
 }
 
 function refuse({ closed }: Tools, { maxRows, maxBytes }: ResultLookup, rows: ResultRows, text: string | undefined) {

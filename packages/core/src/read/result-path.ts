@@ -119,6 +119,7 @@ export class ResultPath implements ResultPort {
       stamps: [...stamps, ...plan.epochs],
       epochs: plan.epochs.length,
       learn: plan.learns.length > 0 ? (rows) => learnedFrom(plan, rows, mostStamps(plan) - stamps.length) : undefined,
+      widened: bound.widened.some(({ reason }) => reason === 'too-many-classes'),
       ttlMs: ttlMs ?? plan.settings.ttlMs,
       jitter: plan.settings.jitter,
       maxRows: plan.settings.maxRows,

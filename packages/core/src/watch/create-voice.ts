@@ -12,6 +12,21 @@ export interface ReadCounts {
   joined: number
 }
 
+/** How often each bound was met, since the db was wrapped. Every query answers all the same. */
+export interface BoundCounts {
+  /** Answers of more than `maxRows` rows: not kept. */
+  readonly maxRows: number
+  /** Answers and rows of more than `maxBytes` characters: not kept. */
+  readonly maxBytes: number
+  /**
+   * Answers that were kept and rest on a whole table, because their conditions name more classes than an answer may rest
+   * on (16, or 64 with `rows`), e.g. a long in-list. What only the rows of an answer name is not counted.
+   */
+  readonly stamps: number
+  /** Tables that fell as a whole, because a write touched more than `maxTouched` rows or would have removed over 512 keys. */
+  readonly maxTouched: number
+}
+
 /** What `$aside.stats()` answers: counts since the db was wrapped. */
 export interface AsideStats extends ReadCounts {
   /** Hits per look-up, 0 to 1; NaN before the first. */
@@ -21,6 +36,7 @@ export interface AsideStats extends ReadCounts {
   /** Reads that never consulted the cache, by reason. */
   readonly bypassed: Readonly<Partial<Record<BypassReason, number>>>
   readonly fillsRefused: Readonly<Partial<Record<FillRefusal, number>>>
+  readonly bounds: BoundCounts
   readonly invalidations: number
   readonly keysRemoved: number
   readonly epochsReplaced: Readonly<Partial<Record<EpochReason, number>>>
@@ -55,6 +71,7 @@ export class CountingVoice implements Voice {
   #failures = 0
   #unknown = 0
   #lost = 0
+  #widened = 0
 
   /** Adds a listener; the answer takes it away again. */
   listen(listener: Listener): () => void {
@@ -115,7 +132,8 @@ export class CountingVoice implements Voice {
     if (this.#listeners.size > 0) this.#tell({ type: 'miss', table, kind })
   }
 
-  fill(table: string, kind: ReadKind): void {
+  fill(table: string, kind: ReadKind, widened = false): void {
+    if (widened) this.#widened++
     for (const counts of [this.#all, this.#kinds[kind], this.#of(table)]) counts.fills++
     if (this.#listeners.size > 0) this.#tell({ type: 'fill', table, kind })
   }
@@ -145,6 +163,12 @@ export class CountingVoice implements Voice {
       byTable: Object.fromEntries([...this.#tables].map(([table, counts]) => [table, { ...counts }])),
       bypassed: { ...this.#bypassed },
       fillsRefused: { ...this.#refused },
+      bounds: {
+        maxRows: this.#refused['too-many-rows'] ?? 0,
+        maxBytes: this.#refused['too-large'] ?? 0,
+        stamps: this.#widened,
+        maxTouched: this.#epochs['too-many-rows'] ?? 0,
+      },
       invalidations: this.#invalidations,
       keysRemoved: this.#keys,
       epochsReplaced: { ...this.#epochs },

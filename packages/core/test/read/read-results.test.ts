@@ -55,7 +55,8 @@ function open() {
     })
     return 'rows' in answer ? answer.rows : answer
   }
-  return { events, reader, ask, loads, closed, remove: (...keys: string[]) => shared.remove(keys) }
+  const bounds = () => voice.stats().bounds
+  return { events, reader, ask, loads, closed, bounds, remove: (...keys: string[]) => shared.remove(keys) }
 }
 
 describe('reading whole results', () => {
@@ -180,14 +181,23 @@ describe('reading whole results', () => {
   })
 
   test('more rows or a longer text than allowed are answered and not stored', async () => {
-    const { ask, events } = open()
+    const { ask, events, bounds } = open()
     const many = lookup()
     expect(await ask(many, [[1], [2], [3], [4]])).toHaveLength(4)
     expect(events.at(-1)).toMatchObject({ type: 'fillRefused', reason: 'too-many-rows' })
     const long = lookup()
     await ask(long, [['x'.repeat(1001)]])
     expect(events.at(-1)).toMatchObject({ type: 'fillRefused', reason: 'too-large' })
+    expect(bounds()).toEqual({ maxRows: 1, maxBytes: 1, stamps: 0, maxTouched: 0 })
     expect(await ask(long, [[1]])).toEqual([[1]])
+  })
+
+  test('an answer that rests on a table for the number of its stamps is stored, and counted once', async () => {
+    const { ask, bounds } = open()
+    const of = lookup({ widened: true })
+    await ask(of, [[1]])
+    await ask(of, [['never']])
+    expect(bounds()).toEqual({ maxRows: 0, maxBytes: 0, stamps: 1, maxTouched: 0 })
   })
 
   test('what fell into a transaction, and what is read while invalidations wait, is not stored', async () => {
