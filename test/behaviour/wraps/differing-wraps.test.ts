@@ -1,6 +1,6 @@
 /** Two wraps over one memory store, in one process, that keep different things: the writes of each know what the other keeps. */
 import { cached, type MemoryStore, memoryStore, type TableEntry } from 'drizzle-aside'
-import { eq } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../../harness/databases.ts'
@@ -89,6 +89,15 @@ test('a wrap that caches nothing writes what another caches', async () => {
   await note(reader)
   await noted(writer)
   expect(await note(reader)).toMatchObject(fresh)
+})
+
+test('a long transaction is not looked at while nobody caches anything', async () => {
+  const { db, told } = await wrap([])
+  await db.transaction(async (tx) => {
+    for (let i = 0; i <= 1000; i++) await tx.execute(sql.raw(`select ${i}`))
+  })
+  // The one at the start of the app; a second reading would mean that the texts were judged.
+  expect(told.events.map(({ type }) => type)).toEqual(['catalogRead'])
 })
 
 test('what a closed wrap has kept is known: a later one of its kind finds nothing stale', async () => {

@@ -405,7 +405,13 @@ export class WriteThrough implements WritePath {
   /** As long as nobody caches anything, texts were only remembered in case that somebody begins to. */
   #heeded(scope: Scope): Changes {
     const changes = (scope as Changes).whole()
-    if (this.idle) changes.texts.length = 0
+    if (!this.idle) return changes
+    changes.texts.length = 0
+    // More texts than are remembered.
+    if (changes.everything === 'overflow') {
+      changes.everything = undefined
+      changes.ddl = false
+    }
     return changes
   }
 
