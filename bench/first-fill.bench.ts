@@ -12,16 +12,7 @@ import { redisStore } from '@drizzle-aside/redis'
 import { cached } from 'drizzle-aside'
 import { eq } from 'drizzle-orm'
 import { type Forum, forum, forumSql, POSTS, posts, USERS, users } from './support/forum.ts'
-import {
-  type AsideDb,
-  closeAll,
-  openAside,
-  openDatabase,
-  openRedis,
-  removeKeys,
-  settleRegister,
-  TTL_MS,
-} from './support/open.ts'
+import { type AsideDb, closeAll, openAside, openDatabase, openRedis, removeKeys, TTL_MS } from './support/open.ts'
 import { createStream, type Stream, seeded, zipf } from './support/random.ts'
 import { micros, percent, print, printBars, progress, ratio, table } from './support/report.ts'
 import { alternate, timesFaster } from './support/rounds.ts'
@@ -125,7 +116,6 @@ async function askStream(share: number, inFlight: number): Promise<void> {
   const streams = Array.from({ length: rounds + 1 }, () => createStream(ops, share, drawPost, random))
   const dbs = new Map<Policy, Db[]>()
   for (const policy of policies) dbs.set(policy, await Promise.all(streams.map(openOurs)))
-  if (share > 0) await settleRegister()
   const results = await alternate(policies, rounds + 1, (policy, round) =>
     runOnce(policy, dbs.get(policy)?.[round] as Db, streams[round] as Stream, inFlight),
   )

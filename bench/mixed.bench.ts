@@ -18,7 +18,7 @@ import {
   runSteps,
   type Step,
 } from './support/forum-stream.ts'
-import { closeAll, openRedis, removeKeys, settleRegister } from './support/open.ts'
+import { closeAll, openRedis, removeKeys } from './support/open.ts'
 import { seeded, zipf } from './support/random.ts'
 import { type Bar, percent, print, printBars, progress, ratio, table } from './support/report.ts'
 import { alternate, timesFaster } from './support/rounds.ts'
@@ -65,7 +65,6 @@ async function warm(): Promise<void> {
   const steps = createSteps(WARM, 0, draws)
   model.follow(steps)
   for (const side of withCache) await runSteps(side.contender, judgeOf(side), steps, 64)
-  await settleRegister()
   progress('mixed: warm')
 }
 

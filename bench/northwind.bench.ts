@@ -11,16 +11,7 @@ import { cached } from 'drizzle-aside'
 import { aliasedTable, asc, eq, type SQL, sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { RedisCache } from './support/drizzle-cache.ts'
-import {
-  closeAll,
-  openAside,
-  openDatabase,
-  openRedis,
-  removeKeys,
-  run,
-  settleRegister,
-  TTL_MS,
-} from './support/open.ts'
+import { closeAll, emptyCaches, openAside, openDatabase, openRedis, removeKeys, run, TTL_MS } from './support/open.ts'
 import { seeded, zipf } from './support/random.ts'
 import { type Bar, percent, print, printBars, progress, ratio, table } from './support/report.ts'
 import { collectGarbage } from './support/rounds.ts'
@@ -266,8 +257,7 @@ async function runSteps(side: Contender, steps: readonly Step[], inFlight: numbe
 
 async function measure(skew: 'zipf 0.99' | 'even', share: number, inFlight: number): Promise<void> {
   const steps = createSteps(skew, share, seeded(21))
-  await removeKeys(redis)
-  await settleRegister()
+  await emptyCaches(redis)
   const results = new Map<Contender, Ran[]>(contenders.map((side) => [side, []]))
   // The first part warms code and caches and is not counted.
   for (let round = 0; round <= rounds; round++) {

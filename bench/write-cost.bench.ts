@@ -11,15 +11,7 @@ import { redisStore } from '@drizzle-aside/redis'
 import { cached, memoryStore, type Store } from 'drizzle-aside'
 import { and, eq, gt, sql } from 'drizzle-orm'
 import { items, itemsSql } from './support/items.ts'
-import {
-  type AsideDb,
-  closeAll,
-  openAside,
-  openDatabase,
-  openRedis,
-  removeKeys,
-  settleRegister,
-} from './support/open.ts'
+import { type AsideDb, closeAll, openAside, openDatabase, openRedis, removeKeys } from './support/open.ts'
 import { type Bar, micros, print, printBars, progress, ratio, table } from './support/report.ts'
 import { collectGarbage } from './support/rounds.ts'
 import { readSettings } from './support/settings.ts'
@@ -88,7 +80,6 @@ async function ask(kind: 'memory' | 'Redis', count: number): Promise<Found> {
   await fill(read, count)
   await complete(db, read, count)
   const fillSeconds = (performance.now() - began) / 1_000
-  if (kind === 'Redis') await settleRegister()
   const { removed } = counting(db)
   const first = await timeOf(db, ROW.many)
   if (removed() === 0) throw new Error('the update removed nothing')

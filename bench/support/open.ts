@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import { redisStore } from '@drizzle-aside/redis'
 import { type AsideOptions, cached, type Store, type WithAside, withCache } from 'drizzle-aside'
 import type { DrizzleConfig } from 'drizzle-orm'
@@ -7,6 +6,7 @@ import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { Pool } from 'pg'
 import { createClient } from 'redis'
 import { createDatabase } from '../../test/harness/create-database.ts'
+import { ageRegister } from '../../test/harness/redis-keys.ts'
 import { items, itemsSql } from './items.ts'
 
 /** The servers that the starter found. */
@@ -35,6 +35,8 @@ type Schema = Record<string, unknown>
 export interface Opened<S extends Schema = Record<string, never>> {
   readonly db: NodePgDatabase<S>
   readonly pool: Pool
+  /** Name of the database. */
+  readonly name: string
   /** Statements that this pool's clients were given. */
   statements(): number
 }
@@ -63,7 +65,7 @@ export async function openDatabase<S extends Schema = Record<string, never>>(
   )
   await pool.query(setUp)
   await Promise.all(Array.from({ length: POOL_SIZE }, () => pool.query('select pg_sleep(0.05)')))
-  return { db: drizzle(pool, config), pool, statements: () => statements }
+  return { db: drizzle(pool, config), pool, name: database.name, statements: () => statements }
 }
 
 export type Redis = ReturnType<typeof createClient>
@@ -79,16 +81,21 @@ export async function openRedis(): Promise<Redis> {
 
 export type AsideDb<S extends Schema = Record<string, never>> = WithAside<NodePgDatabase<S>>
 
-/** Our wrap of a db, over Redis unless another store is given; of the items unless other tables are. */
+/**
+ * Our wrap of a db, over Redis unless another store is given; of the items unless other tables are. As in a deployment
+ * that has run for a while: while its register is young nothing is served, and every write drops whole tables.
+ */
 export async function openAside<S extends Schema>(
-  { db }: Opened<S>,
+  { db, name: database }: Opened<S>,
   name: string,
   { store, ...options }: Partial<AsideOptions> = {},
 ): Promise<AsideDb<S>> {
   const used: Store = store ?? redisStore(await openRedis())
+  const namespace = `${run}-${name}`
+  if (!used.processLocal) await ageRegister(servers.redis, namespace, database)
   const wrapped = withCache(db, {
     store: used,
-    namespace: `${run}-${name}`,
+    namespace,
     tables: [cached(items, { ttl: TTL_MS })],
     ...options,
   })
@@ -100,12 +107,15 @@ export async function openAside<S extends Schema>(
   return wrapped
 }
 
-/** Waits until the register of a namespace that just began is no longer young: so long every write drops whole tables. */
-export const settleRegister = (): Promise<void> => pause(7_000)
-
 /** Removes the keys of this run from a server that may be somebody else's. */
-export async function removeKeys(redis: Redis): Promise<void> {
+export const removeKeys = (redis: Redis): Promise<void> => removeSome(redis, () => true)
+
+/** Empties the caches of this run. Registers stay: without them writes would drop whole tables for a while. */
+export const emptyCaches = (redis: Redis): Promise<void> => removeSome(redis, (key) => !key.endsWith(':F{f}'))
+
+async function removeSome(redis: Redis, mayGo: (key: string) => boolean): Promise<void> {
   for await (const keys of redis.scanIterator({ MATCH: `*${run}*`, COUNT: 1000 })) {
-    if (keys.length > 0) await redis.unlink(keys)
+    const gone = keys.filter(mayGo)
+    if (gone.length > 0) await redis.unlink(gone)
   }
 }

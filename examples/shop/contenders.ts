@@ -102,8 +102,8 @@ export async function openContenders(
   })
   const ours = contender('drizzle-aside', third, db)
   await db.$aside.ready()
-  // Others might be on a Redis that is met for the first time: until they would be known, whole tables fall.
-  if (corner) await setTimeout(6_500)
+  // Others might be on a Redis that is met for the first time: until they would be known, nothing is served.
+  if (corner) await setTimeout(9_000)
   troubles.clear()
 
   return {

@@ -305,6 +305,19 @@ const rules: Rule[] = [
     },
   },
   {
+    promise: 'a register: tells who is alone in it, and who is not',
+    async check({ store, second, prefix: p, advance }) {
+      const register = `${p}F`
+      const alone = async (party: string, parts: string[], more?: Partial<RegisterVisit>) =>
+        (await registerOf(party === 'A' ? store : second).enter(register, visit(party, parts, more))).alone
+      deepEqual([await alone('A', ['a']), await alone('A', ['a'])], [true, true])
+      // Who keeps nothing is there all the same.
+      deepEqual([await alone('B', []), await alone('A', ['a'])], [false, false])
+      await alone('B', [], { lifeMs: 1 })
+      while (!(await alone('A', ['a']))) await advance(2)
+    },
+  },
+  {
     promise: 'a register: a part that nobody had is new and changes the version; the marks of others stay',
     async check({ store, second, prefix: p }) {
       const register = `${p}F`

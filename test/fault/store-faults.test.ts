@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { type ManualClock, manualClock } from '../harness/clock.ts'
 import { type FreshDatabase, freshDatabase, freshRedis } from '../harness/databases.ts'
 import { gate, gatedStore, type StoreHook } from '../harness/gates.ts'
+import { ageRegister } from '../harness/redis-keys.ts'
 import { tcpProxy } from '../harness/tcp-proxy.ts'
 import { items, itemsSetUp, notes, outside } from '../support/items.ts'
 import { openApp } from '../support/open-app.ts'
@@ -56,6 +57,7 @@ describe('a store that loses things', () => {
     ['epochs', 'A'],
   ])('D4: losing only the %s costs misses and nothing else, before or after a write', async ([, kind]) => {
     const { url, namespace, drop } = await freshRedis()
+    await ageRegister(url, namespace, database.name)
     const client = createClient({ url })
     await client.connect()
     const store = redisStore(client)
@@ -361,6 +363,7 @@ describe('E-cut: the store cannot be reached after the commit', () => {
 
   test('over a real Redis: the link of one process is cut during a write and comes back', async () => {
     const { url, namespace, drop } = await freshRedis()
+    await ageRegister(url, namespace, database.name)
     const proxy = await tcpProxy(url)
     const [mine, theirs] = [
       createClient({ url: proxy.url, socket: { reconnectStrategy: 20 } }),
@@ -420,6 +423,7 @@ test('F17: a store that throws from every method disturbs no query of any kind',
 
 test('D15: another process names every key alike, whatever the order of its tables and options', async () => {
   const { url, namespace, drop } = await freshRedis()
+  await ageRegister(url, namespace, database.name)
   const client = createClient({ url })
   await client.connect()
   const store = redisStore(client)

@@ -5,7 +5,6 @@
  * the run's servers (or is removed at the end on servers that were given by URL).
  */
 import { randomBytes } from 'node:crypto'
-import { createClient } from 'redis'
 import { inject } from 'vitest'
 import { createDatabase, type FreshDatabase } from './create-database.ts'
 import { databasePrefix } from './global-setup.ts'
@@ -34,18 +33,4 @@ export async function freshRedis(): Promise<FreshRedis> {
   const { url } = inject('redis')
   const namespace = `t-${inject('run')}-${randomBytes(6).toString('hex')}`
   return { url, namespace, drop: () => removeKeys(url, namespace) }
-}
-
-/**
- * Gives a namespace and database a register that is old and empty, as one has after the first seconds of a deployment:
- * in a new one writes drop whole tables until everybody may be known (docs/guarantees.md).
- */
-export async function ageRegister(url: string, namespace: string, database: string): Promise<void> {
-  const client = createClient({ url })
-  await client.connect()
-  try {
-    await client.hSet(`da1:${namespace}:${database.length}:${database}:F{f}`, { v: 'first', b: '1000' })
-  } finally {
-    client.destroy()
-  }
 }

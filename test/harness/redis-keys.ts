@@ -17,3 +17,17 @@ export async function removeKeys(url: string, part: string): Promise<void> {
     client.destroy()
   }
 }
+
+/**
+ * Gives a namespace and database a register that is old and empty, as one has after the first seconds of a deployment:
+ * in a new one writes drop whole tables until everybody may be known (docs/guarantees.md).
+ */
+export async function ageRegister(url: string, namespace: string, database: string): Promise<void> {
+  const client = createClient({ url })
+  await client.connect()
+  try {
+    await client.hSet(`da1:${namespace}:${database.length}:${database}:F{f}`, { v: 'first', b: '1000' })
+  } finally {
+    client.destroy()
+  }
+}

@@ -2,8 +2,10 @@
  * One of several services with different options over one PostgreSQL and one Redis. It goes through rounds, as a service
  * that is deployed anew: each has its own tables, its own wrap and its own store. What it saw goes to its parent.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import { redisStore } from '@drizzle-aside/redis'
 import { type AsideEvent, cached, withCache } from 'drizzle-aside'
+import { eq } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { drizzle as overPostgresJs } from 'drizzle-orm/postgres-js'
 import { Pool } from 'pg'
@@ -62,13 +64,21 @@ async function round(): Promise<void> {
   await Promise.all(Array.from({ length: task.concurrency }, work))
 }
 
-/** Until everybody has read the same union: a write that meets a newer one says so by an epoch, and reads it. */
+/**
+ * Until everybody has read the same union, and nothing in it is new: a write that meets a newer one says so by an epoch,
+ * and reads it; a read of a new table is a bypass.
+ */
 async function agree(): Promise<void> {
+  const unserved = (): number => db.$aside.stats().bypassed['scheme-new'] ?? 0
+  let before: number
   do {
     epochs.length = 0
+    before = unserved()
+    for (const table of [slots, others]) await db.select().from(table).where(eq(table.id, -1))
     await db.$aside.invalidate(slots, { id: -1 })
     await db.$aside.ready()
-  } while (epochs.length > 0)
+    await pause(20)
+  } while (epochs.length > 0 || unserved() > before)
 }
 
 async function run(): Promise<void> {

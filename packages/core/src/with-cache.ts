@@ -669,6 +669,7 @@ class Engine {
       facets: (relation, facts) => this.#unionFacets(relation, facts),
       derivable: (relation) => this.#derivable(relation),
       register: (facts) => this.#register(facts),
+      isCertain: () => this.#registrar.isCertain,
       keys: (relation, facts) => this.#keys(relation, facts),
       tagKey: (tag, facts) => tagKey(this.#options.namespace, facts.database, tag),
       maxTouched: (relation) => this.#settings(relation)?.maxTouched ?? 1000,

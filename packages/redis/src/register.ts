@@ -62,10 +62,12 @@ if created then
   redis.call('HSET', key, 'v', version, 'b', born)
 end
 local before = digests()
+local alone = '1'
 for name, each in pairs(parties) do
   if each.till <= now then
     parties[name] = nil
     redis.call('HDEL', key, 'p' .. name)
+  elseif name ~= party then alone = '0'
   end
 end
 local left = digests()
@@ -106,12 +108,20 @@ for part, mark in pairs(marks) do
   flat[#flat + 1] = part
   flat[#flat + 1] = mark
 end
-return { version, born, string.format('%.0f', now), created and '1' or '0', shown, flat }
+return { version, born, string.format('%.0f', now), created and '1' or '0', alone, shown, flat }
 `
 
 const NEED_PARTS = 'need parts'
 
-type Answer = [version: string, born: string, now: string, created: string, configs: string[], marks: string[]]
+type Answer = [
+  version: string,
+  born: string,
+  now: string,
+  created: string,
+  alone: string,
+  configs: string[],
+  marks: string[],
+]
 
 /** Enters a process in a register: one trip, or two for the first process of a configuration. */
 export async function enterRegister(
@@ -133,7 +143,10 @@ function enterCommand(register: string, visit: RegisterVisit, parts: string): Co
   return { name: 'EVAL', before: [ENTER, '1'], keys: [register], args }
 }
 
-function answerOf([version, born, now, created, configs, flat]: Answer, { known }: RegisterVisit): RegisterAnswer {
+function answerOf(
+  [version, born, now, created, alone, configs, flat]: Answer,
+  { known }: RegisterVisit,
+): RegisterAnswer {
   const marked: MarkedPart[] = []
   for (let at = 0; at < flat.length; at += 2) marked.push({ part: flat[at] as string, mark: flat[at + 1] as string })
   return {
@@ -141,6 +154,7 @@ function answerOf([version, born, now, created, configs, flat]: Answer, { known 
     bornMs: Number(born),
     nowMs: Number(now),
     created: created === '1',
+    alone: alone === '1',
     parts: version === known ? undefined : configs.flatMap((text) => JSON.parse(text) as string[]),
     marked,
   }

@@ -101,7 +101,8 @@ const bypasses: Readonly<Record<BypassReason, ToldReason>> = {
     advice: 'check the store; db.$aside.health() shows its state',
   },
   'scheme-new': {
-    because: 'how this process keeps the table is new to the services on the store; it counts in a moment',
+    because:
+      'how this process keeps the table is new to the services on the store; it counts in a moment, six seconds at most',
   },
   closed: { because: 'db.$aside.close() was called' },
 }

@@ -463,7 +463,7 @@ function listening(plain: PreparedQuery, write: WrapWith['write'], careful: () =
   return plain
 }
 
-/** A write that reaches nothing cached. Should somebody have begun to cache its table by its end, that one has to know. */
+/** A write that reaches nothing cached. Should somebody have begun to cache its table by its end, they have to know. */
 function noticing(
   plain: PreparedQuery,
   write: WrapWith['write'],
@@ -474,10 +474,10 @@ function noticing(
   plain.execute = async (placeholders, token) => {
     try {
       const result = await execute.call(plain, placeholders, token)
-      if (write.planKey !== planKey) await write.doneUnnoticed(table)
+      if (!write.reachesNothingSince(planKey)) await write.doneUnnoticed(table)
       return result
     } catch (error) {
-      if (write.planKey !== planKey && !isOurs(error)) await write.failed(undefined, error, undefined)
+      if (!isOurs(error)) await write.failedUnnoticed(table, error)
       throw error
     }
   }

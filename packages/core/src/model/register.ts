@@ -12,7 +12,10 @@ export interface RegisterSight {
 export const HEARTBEAT_MS = 2_000
 
 /** Under this age not everybody has entered himself again, whose entries are still there. */
-const YOUNG_MS = 3 * HEARTBEAT_MS
+export const YOUNG_MS = 3 * HEARTBEAT_MS
+
+/** How long nobody serves what is new in the register, unless every writer is sure to know it already. */
+export const UNSERVED_MS = 3 * HEARTBEAT_MS
 
 /** After so long without a successful heartbeat a process neither hits nor fills. */
 export const STALE_MS = 2 * HEARTBEAT_MS

@@ -114,6 +114,10 @@ export interface WritePath {
   doneHarmlessly(table: NamedTable, scope: Scope): void
   /** A statement outside a transaction wrote a table that reached nothing cached when it began, and now it may. */
   doneUnnoticed(table: NamedTable): Promise<void>
+  /** The same where the statement failed; nothing to do for a definite failure. */
+  failedUnnoticed(table: NamedTable, error: unknown): Promise<void>
+  /** That a write reached nothing that is cached, as it was found under this {@link WritePath.planKey}, is still sure. */
+  reachesNothingSince(planKey: string | undefined): boolean
   /** After a statement of which only the text is known ran. `tables` is the user's word on what it writes. */
   ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void>
   /** Remembers a text until the facts are known, without waiting for them; no hit is served meanwhile. */

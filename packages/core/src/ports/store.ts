@@ -76,6 +76,8 @@ export interface MarkedPart {
 export interface RegisterAnswer extends RegisterSight {
   /** The visit created the register. */
   readonly created: boolean
+  /** No party but the visitor is in it. */
+  readonly alone: boolean
   /** The parts of all, each at least once; undefined where the visitor knows them. */
   readonly parts: readonly string[] | undefined
   /** All parts that carry a mark. */

@@ -5,7 +5,7 @@ import type { Registrar } from './registrar.ts'
 /** What the read and write paths ask of a registrar, wherever the register is. */
 export type KnowsOthers = Pick<
   Registrar,
-  'union' | 'version' | 'refuses' | 'blocks' | 'start' | 'hurry' | 'idle' | 'close'
+  'union' | 'version' | 'isCertain' | 'refuses' | 'blocks' | 'start' | 'hurry' | 'idle' | 'close'
 >
 
 /** What all wraps over one store of this process keep, under one key. What a closed wrap has kept stays: it is still there. */
@@ -80,6 +80,9 @@ export class LocalRegistrar implements KnowsOthers {
     this.#follow()
     return this.#register?.union
   }
+
+  /** The register is read with each question. */
+  readonly isCertain = true
 
   get version(): string {
     return this.union?.version ?? NO_VERSION

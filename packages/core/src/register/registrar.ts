@@ -1,7 +1,7 @@
 import type { RelationId } from '../model/facts.ts'
 import { newStamp } from '../model/keys.ts'
 import type { BypassReason } from '../model/reasons.ts'
-import { HEARTBEAT_MS, NO_VERSION, STALE_MS } from '../model/register.ts'
+import { HEARTBEAT_MS, NO_VERSION, STALE_MS, UNSERVED_MS, YOUNG_MS } from '../model/register.ts'
 import { type Registration, tableOfPart, type Union, unionOf } from '../model/registration.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Listener } from '../ports/events.ts'
@@ -27,6 +27,10 @@ const MOST_ROUNDS = 3
  * Keeps this process in the register of the store, and knows what the others have in it (PROTOCOL 3.11). What was not in
  * it before is new, whoever brought it: until the table's epoch has been replaced, nobody hits or fills under it.
  *
+ * A new *table* waits for {@link UNSERVED_MS} before that. By then each writer has a younger heartbeat, in which he saw it,
+ * or none that is young enough to rely on ({@link Registrar.isCertain}). So a write that reaches nothing cached need not
+ * look at the register when it is over.
+ *
  * @example
  * const registrar = new Registrar({ store, clock, emit, mine, lifeMs, dropTables })
  * await registrar.start()
@@ -37,12 +41,18 @@ export class Registrar {
   readonly #party = newStamp()
   #union: Union | undefined
   #bornMs: number | undefined
+  /** At that heartbeat the register was older than {@link YOUNG_MS}. */
+  #wasGrown = false
   #key: string | undefined
   /** Parts of this process that are in the register and not new. */
   #live: ReadonlySet<string> = new Set()
   /** When the last heartbeat that succeeded was sent. */
   #sent = Number.NEGATIVE_INFINITY
   #entered: string | undefined
+  /** All parts of the union. */
+  #parts: readonly string[] = []
+  /** New parts of this process, with the time from which they may be settled. */
+  #waits = new Map<string, { readonly mark: string; readonly untilMs: number }>()
   #beating: Promise<void> | undefined
   #again = false
   #stopTimer: (() => void) | undefined
@@ -66,6 +76,16 @@ export class Registrar {
   refuses(): BypassReason | undefined {
     if (this.#sent === Number.NEGATIVE_INFINITY) return 'registering'
     return this.#with.clock.now() - this.#sent < STALE_MS ? undefined : 'register-stale'
+  }
+
+  /**
+   * True while nobody can serve what the union does not name. The union is of a heartbeat that was sent less than two
+   * periods ago; who has entered a table since then does not serve it before three are over. Before that heartbeat three
+   * periods had gone by without a loss of the register: who serves what it did not name has no heartbeat to rely on.
+   */
+  get isCertain(): boolean {
+    const recent = this.#with.clock.now() - this.#sent < STALE_MS
+    return this.#wasGrown && recent && this.#with.mine()?.key === this.#key
   }
 
   #settledFor: { readonly registration: Registration; readonly live: ReadonlySet<string> } | undefined
@@ -132,7 +152,9 @@ export class Registrar {
       this.hurry()
       return
     }
-    const rest = Math.max(0, start + HEARTBEAT_MS - this.#with.clock.now())
+    const now = this.#with.clock.now()
+    const waits = [...this.#waits.values()].map(({ untilMs }) => untilMs).filter((untilMs) => untilMs > now)
+    const rest = Math.max(0, Math.min(start + HEARTBEAT_MS, ...waits) - now)
     this.#stopTimer = this.#with.clock.setTimer(() => this.hurry(), rest)
   }
 
@@ -149,12 +171,18 @@ export class Registrar {
     const answer = await this.#with.store.enter(key, visit)
     if (!answer) return
     this.#hear(key, registration, answer, sent)
-    const fresh = answer.marked.filter(({ part }) => parts.includes(part))
-    if (fresh.length > 0 && rounds > 0 && (await this.#settle(fresh))) await this.#visit(fresh, rounds - 1)
+    const now = this.#with.clock.now()
+    const ready = answer.marked.filter(
+      ({ part }) => (this.#waits.get(part)?.untilMs ?? Number.POSITIVE_INFINITY) <= now,
+    )
+    if (ready.length > 0 && rounds > 0 && (await this.#settle(ready))) await this.#visit(ready, rounds - 1)
   }
 
   #hear(key: string, registration: Registration, answer: RegisterAnswer, sent: number): void {
     const marked = new Set(answer.marked.map(({ part }) => part))
+    if (answer.parts) this.#parts = answer.parts
+    this.#wait(answer, registration, this.#key === key && sent - this.#sent < STALE_MS)
+    this.#wasGrown = isGrown(answer)
     this.#live = new Set(registration.parts.filter((part) => !marked.has(part)))
     this.#entered = registration.digest
     this.#sent = sent
@@ -162,6 +190,27 @@ export class Registrar {
     this.#tell(answer, registration)
     this.#bornMs = answer.bornMs
     if (answer.parts) this.#union = unionOf(answer.version, answer.parts)
+  }
+
+  /** Counts from the answer: what it calls new was new before it. `lasting`: this process served until now. */
+  #wait(answer: RegisterAnswer, { parts }: Registration, lasting: boolean): void {
+    const from = this.#with.clock.now()
+    const marked = new Set(answer.marked.map(({ part }) => part))
+    const known = new Set(this.#parts.flatMap((part) => (marked.has(part) ? [] : (tableOfPart(part) ?? []))))
+    const isSeen = (part: string): boolean => {
+      if (known.has(tableOfPart(part) as RelationId)) return true
+      // Nobody else has had a heartbeat for three periods, or he would be in the register.
+      if (isGrown(answer)) return answer.alone
+      // It was lost: writers know the part from before, and rely on no register that is as young as this one.
+      return lasting && this.#live.has(part)
+    }
+    const waits = answer.marked.flatMap(({ part, mark }): [string, { mark: string; untilMs: number }][] => {
+      if (!parts.includes(part)) return []
+      const before = this.#waits.get(part)
+      if (before?.mark === mark) return [[part, before]]
+      return [[part, { mark, untilMs: isSeen(part) ? from : from + UNSERVED_MS }]]
+    })
+    this.#waits = new Map(waits)
   }
 
   #tell({ version, bornMs, parts }: RegisterAnswer, registration: Registration): void {
@@ -178,3 +227,5 @@ export class Registrar {
     return this.#with.dropTables(tables)
   }
 }
+
+const isGrown = ({ nowMs, bornMs }: RegisterAnswer): boolean => nowMs - bornMs >= YOUNG_MS

@@ -27,6 +27,7 @@ export function enterRegister(texts: BoundedTexts, key: string, visit: RegisterV
   return {
     ...sightOf(register, nowMs),
     created: !known,
+    alone: Object.keys(register.parties).length === 1,
     parts: register.version === visit.known ? undefined : [...parts],
     marked: Object.entries(register.marks).map(([part, mark]): MarkedPart => ({ part, mark })),
   }

@@ -80,6 +80,8 @@ export interface WriteWith {
   derivable(relation: RelationFacts, facts: CatalogFacts): boolean
   /** Who else uses the store, as far as is known. */
   register(facts: CatalogFacts): KnownRegister
+  /** Whom it does not name, he serves nothing yet: what was written until now is in all that he will ever store. */
+  isCertain(): boolean
   keys(relation: RelationFacts, facts: CatalogFacts): TableKeys
   maxTouched(relation: RelationFacts): number
   /** Key of the stamp of a tag. */
@@ -120,8 +122,18 @@ export class WriteThrough implements WritePath {
 
   get planKey(): string | undefined {
     const facts = this.#with.facts()
-    return facts && `${facts.version}.${this.#keysMove.size}.${this.#with.register(facts).version}`
+    const under = facts && this.#with.register(facts)
+    if (!under) return undefined
+    // Another object with other facts, too.
+    if (this.#planKeyOf?.under !== under || this.#planKeyOf.moved !== this.#keysMove.size) {
+      const moved = this.#keysMove.size
+      this.#planKeyOf = { under, moved, key: `${facts.version}.${moved}.${under.version}` }
+    }
+    return this.#planKeyOf.key
   }
+
+  /** Asked for with every statement. */
+  #planKeyOf: { readonly under: KnownRegister; readonly moved: number; readonly key: string } | undefined
 
   async awaitFacts(): Promise<void> {
     if (!this.#with.facts()) await this.#with.awaitFacts()
@@ -218,7 +230,7 @@ export class WriteThrough implements WritePath {
   reachesNothing(table: NamedTable): boolean {
     const facts = this.#with.facts()
     const under = facts && this.#with.register(facts)
-    if (!under || under.shared !== undefined) return false
+    if (!under || !this.#with.isCertain()) return false
     // Another object with other facts, too.
     if (this.#harmless?.under !== under) this.#harmless = { under, known: new WeakMap() }
     const known = this.#harmless.known.get(table)
@@ -275,6 +287,17 @@ export class WriteThrough implements WritePath {
   ): Promise<void> {
     const changes = this.#surely(() => this.#changesOf(intent, touched, cascaded))
     if (!changes.empty) await this.#queueOrPublish(changes, scope, 'write')
+  }
+
+  async failedUnnoticed(table: NamedTable, error: unknown): Promise<void> {
+    if (isDefiniteFailure(error)) return
+    const changes = new Changes()
+    changes.addNamed(table, 'unknown-outcome')
+    await this.#beginUnknown(changes, error)
+  }
+
+  reachesNothingSince(planKey: string | undefined): boolean {
+    return this.planKey === planKey && this.#with.isCertain()
   }
 
   doneHarmlessly(table: NamedTable, scope: Scope): void {
@@ -625,7 +648,8 @@ export class WriteThrough implements WritePath {
    * so with the delivery, and their epochs fall.
    */
   #unnoticed(changes: Changes, facts: CatalogFacts): InvalidatedTable[] {
-    if (this.#with.register(facts).shared === undefined) return []
+    const { shared, version } = this.#with.register(facts)
+    if (shared === undefined || (this.#with.isCertain() && (changes.union ?? version) === version)) return []
     const reached = changes.everything ? [...facts.relations.keys()] : this.#reachable(changes, facts)
     return reached.flatMap((id) => {
       const relation = facts.relations.get(id)
