@@ -60,7 +60,7 @@ export interface Field {
 
 /** The state of a select builder (`PgSelectConfig`). */
 export interface SelectConfig {
-  readonly withList?: readonly unknown[]
+  readonly withList?: readonly unknown[] | undefined
   readonly fields: Record<string, unknown>
   readonly fieldsFlat?: readonly Field[]
   readonly where?: unknown
@@ -98,8 +98,8 @@ export interface SetOperatorConfig {
 /** The state of an insert, update or delete builder, as far as each has it. */
 export interface WriteConfig {
   readonly table: Table
-  readonly withList?: readonly unknown[]
-  readonly returning?: readonly Field[]
+  readonly withList?: readonly unknown[] | undefined
+  readonly returning?: readonly Field[] | undefined
   readonly where?: unknown
   readonly set?: Record<string, unknown>
   readonly from?: unknown

@@ -319,8 +319,7 @@ function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
     if (origin && 'parts' in origin) {
       const careful = (): PreparedQuery => prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
       if (!once || !passesThrough(context, origin, lazy)) return careful()
-      const planKey = write.planKey
-      return noticing(listening(plain(), write, careful), write, context.shape(origin.config.table), planKey)
+      return noticing(plain(), write, context.shape(origin.config.table), careful)
     }
     if (!lazy || !arrayMode || !origin) return judged()
     const ask = { context, query: lazy, origin, fields, mapper, name, metadata, ...cacheOptions(cacheConfig, context) }
@@ -451,11 +450,7 @@ function listening(plain: PreparedQuery, write: WrapWith['write'], careful: () =
   const { execute } = plain
   const facts = write.facts()
   plain.execute = (placeholders, token) => {
-    if (write.facts() !== facts) {
-      const other = careful()
-      other.joinsNotNullableMap = plain.joinsNotNullableMap
-      return other.execute(placeholders, token)
-    }
+    if (write.facts() !== facts) return otherwise(plain, careful).execute(placeholders, token)
     const running = execute.call(plain, placeholders, token)
     running.catch((error: unknown) => write.noteError(error))
     return running
@@ -463,25 +458,40 @@ function listening(plain: PreparedQuery, write: WrapWith['write'], careful: () =
   return plain
 }
 
-/** A write that reaches nothing cached. Should somebody have begun to cache its table by its end, they have to know. */
+/**
+ * A write that reaches nothing cached, {@link listening}. Should somebody have begun to cache its table by its end, they
+ * have to know.
+ */
 function noticing(
   plain: PreparedQuery,
   write: WrapWith['write'],
   table: TableShape,
-  planKey: string | undefined,
+  careful: () => PreparedQuery,
 ): PreparedQuery {
   const { execute } = plain
+  const facts = write.facts()
+  const { planKey } = write
   plain.execute = async (placeholders, token) => {
+    if (write.facts() !== facts) return otherwise(plain, careful).execute(placeholders, token)
+    let result: unknown
     try {
-      const result = await execute.call(plain, placeholders, token)
-      if (!write.reachesNothingSince(planKey)) await write.doneUnnoticed(table)
-      return result
+      result = await execute.call(plain, placeholders, token)
     } catch (error) {
-      if (!isOurs(error)) await write.failedUnnoticed(table, error)
+      write.noteError(error)
+      await write.failedUnnoticed(table, error)
       throw error
     }
+    if (!write.reachesNothingSince(planKey)) await write.doneUnnoticed(table)
+    return result
   }
   return plain
+}
+
+/** The query that replaces one which is kept and run again under other facts. */
+function otherwise(plain: PreparedQuery, careful: () => PreparedQuery): PreparedQuery {
+  const other = careful()
+  other.joinsNotNullableMap = plain.joinsNotNullableMap
+  return other
 }
 
 /** A statement while nobody caches anything; what a transaction ran is remembered, for that may change before its end. */
@@ -494,11 +504,7 @@ function unheeded(
   const { write } = context
   const { execute } = plain
   plain.execute = async (placeholders, token) => {
-    if (!write.idle) {
-      const other = again()
-      other.joinsNotNullableMap = plain.joinsNotNullableMap
-      return other.execute(placeholders, token)
-    }
+    if (!write.idle) return otherwise(plain, again).execute(placeholders, token)
     const scope = currentScope(context)
     try {
       const result = await execute.call(plain, placeholders, token)
