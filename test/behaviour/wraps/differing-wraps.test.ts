@@ -75,6 +75,24 @@ test('a column group of one wrap is none for the answers of the other', async ()
   expect(await ofTopic(reader, 1)).toMatchObject(fresh)
 })
 
+test('answers that rest on different stamps stand side by side: two wraps by turns do not put out each other’s', async () => {
+  const both = [await wrap([cached(posts)]), await wrap([cached(posts, { lists: (t) => [t.topic] })])]
+  for (const each of both) await ofTopic(each, 1)
+  for (const each of both) each.sql.reset()
+  for (const each of [...both, ...both]) expect(await ofTopic(each, 1)).toHaveLength(1)
+  for (const { sql } of both) expect(sql.statements).toEqual([])
+})
+
+test('a wrap with `rows` is not answered by what a wrap without them has stored', async () => {
+  const without = await wrap([cached(posts, { lists: (t) => [t.topic] })])
+  const careful = await wrap([cached(posts, { lists: (t) => [t.topic], rows: true })])
+  await ofTopic(without, 1)
+  careful.sql.reset()
+  // The first fill learns the keys of its rows, the second is kept.
+  for (let read = 0; read < 4; read++) expect(await ofTopic(careful, 1)).toHaveLength(1)
+  expect(careful.sql.statements).toHaveLength(2)
+})
+
 test('a table that only one wrap caches is written by the other', async () => {
   const writer = await wrap([cached(posts)])
   const reader = await wrap([cached(notes)])

@@ -323,7 +323,8 @@ class Planner {
     for (const relation of this.#readWhole)
       for (const base of this.#below(relation)) this.#restOnTable(base, relation.kind === 'view' ? 'view' : 'opaque')
     const first = bases[0]
-    const id = this.#id(bases)
+    const restsOn = restText({ cover, refs, whole: [...this.#whole], learns, adds, settings })
+    const id = this.#id(bases, restsOn)
     return {
       id,
       label: first ? `${first.schema}.${first.name}` : '',
@@ -481,15 +482,33 @@ class Planner {
     }
   }
 
-  /** Everything that shapes an answer and is not a parameter. */
-  #id(bases: readonly RelationFacts[]): string {
+  /** Everything that shapes an answer, or what it rests on, and is not a parameter. */
+  #id(bases: readonly RelationFacts[], restsOn: string): string {
     const columns = bases.flatMap(({ id, columns: own }) => [
       id,
       ...[...own.values()].map(({ name, sqlType }) => `${name.length}:${name}${sqlType}`),
     ])
-    return fullDigest(`${environmentText(this.#facts, this.#identity)}\n${columns.join('\n')}\n${this.#name}`)
+    return fullDigest(
+      `${environmentText(this.#facts, this.#identity)}\n${columns.join('\n')}\n${restsOn}\n${this.#name}`,
+    )
   }
 }
+
+/**
+ * Wraps over one store may differ in lists, groups and `rows`. An entry holds its stamps in the order of its own plan: it
+ * must not answer a wrap that promises more, and two wraps must not put their entries in one place by turns.
+ */
+function restText({ cover, refs, whole, learns, adds, settings }: Rest): string {
+  const covers = cover.covers.map(({ ref, table, branches }) => [
+    ref,
+    table,
+    branches.map((candidates) => candidates.map(({ scheme, values }) => [scheme.name, values])),
+  ])
+  const facets = refs.map((ref) => ref.facets)
+  return JSON.stringify([covers, facets, whole, learns.map(({ label }) => label), adds, settings.rows])
+}
+
+type Rest = Pick<ResultPlan, 'cover' | 'refs' | 'whole' | 'learns' | 'adds' | 'settings'>
 
 /** A proven foreign key on columns that are NOT NULL. */
 function isNeverMissing(
