@@ -43,13 +43,13 @@ const onlyOf = (scope: Scope, source: Source): Scope => ({ ...scope, sources: [s
 export function drawWhere(scope: Scope): SQL | undefined {
   const { draw } = scope
   return draw.shape.weighted<() => SQL | undefined>([
-    [6, () => equality(scope)],
-    [5, () => and(equality(scope), drawCondition(scope))],
+    [6, () => drawEquality(scope)],
+    [5, () => and(drawEquality(scope), drawCondition(scope))],
     [3, () => inList(scope)],
     [2, () => and(inList(scope), drawCondition(scope))],
     [3, () => either(scope)],
-    [1.5, () => and(either(scope), equality(scope))],
-    [1.2, () => and(equality(scope), drawOpaque(scope))],
+    [1.5, () => and(either(scope), drawEquality(scope))],
+    [1.2, () => and(drawEquality(scope), drawOpaque(scope))],
     [5, () => drawCondition(scope)],
     [3, () => undefined],
   ])()
@@ -89,11 +89,11 @@ function either(scope: Scope): SQL {
   const { draw } = scope
   draw.note('or')
   const source = draw.shape.pick(scope.sources)
-  const members = Array.from({ length: 2 + draw.shape.below(2) }, () => equality(onlyOf(scope, source)))
+  const members = Array.from({ length: 2 + draw.shape.below(2) }, () => drawEquality(onlyOf(scope, source)))
   return or(...members) as SQL
 }
 
-function equality(scope: Scope): SQL {
+export function drawEquality(scope: Scope): SQL {
   const { draw } = scope
   const source = draw.shape.pick(scope.sources)
   const key = drawKey(draw, source) as string
@@ -129,7 +129,7 @@ function atom(scope: Scope): SQL {
   const { draw, depth, flat } = scope
   const nested = depth < 2 && !flat ? 1 : 0
   return draw.shape.weighted<() => SQL>([
-    [6, () => equality(scope)],
+    [6, () => drawEquality(scope)],
     [2, () => inList(scope)],
     [5, () => comparison(scope)],
     [1.5, () => nullTest(scope)],

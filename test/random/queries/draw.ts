@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm'
 import { Random } from '../random.ts'
 import type { Values } from '../subjects.ts'
-import type { Field } from './topics.ts'
+import type { Field, Topic } from './topics.ts'
 
 export interface Seeds {
   readonly shape: number
@@ -16,6 +16,8 @@ export class Draw {
   readonly shape: Random
   /** What the query is made of; the planted faults need some of it often. */
   readonly features = new Set<string>()
+  /** What it reads, as far as it is known. */
+  readonly topics = new Set<Topic>()
   /** Values of the placeholders that were put instead of them. */
   readonly placed: Values
   readonly #seeds: Seeds

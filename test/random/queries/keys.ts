@@ -19,6 +19,7 @@ export type KeyKind = 'key' | 'in-list' | 'unique'
 export function drawByKey({ db, draw }: { db: Loose; draw: Draw }, kind: KeyKind): DrawnByKey {
   const fitting = kind === 'unique' ? keyed.filter(({ uniques }) => uniques.length > 0) : keyed
   const topic = draw.shape.weighted(fitting.map((each) => [each.reads, each] as const))
+  draw.topics.add(topic)
   const source = ofTopic(topic)
   const key = kind === 'unique' ? draw.shape.pick(topic.uniques) : topic.key
   const where = kind === 'in-list' ? listed(draw, topic, source) : equal(draw, source, key)

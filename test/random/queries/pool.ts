@@ -3,7 +3,7 @@ import type { Random } from '../random.ts'
 import type { Db } from '../steps.ts'
 import { Question } from './questions.ts'
 
-const ROOM = 70
+const ROOM = 30
 /** How many questions one shape makes. */
 const SIBLINGS = 4
 /** How many shapes are looked at for one that has the wanted construct. */
@@ -38,6 +38,12 @@ export class Pool {
     return [...new Set(chosen)]
   }
 
+  /** Not to be drawn again, unless it comes up anew. */
+  letGo({ name }: Question): void {
+    const at = this.#questions.findIndex((each) => each.name === name)
+    if (at >= 0) this.#questions.splice(at, 1)
+  }
+
   /** Everything that was ever asked, the last ones first. */
   ever(): Question[] {
     return [...this.#ever.values()].reverse()
@@ -64,8 +70,7 @@ export class Pool {
     const { name } = question
     this.#ever.delete(name)
     this.#ever.set(name, question)
-    const at = this.#questions.findIndex((each) => each.name === name)
-    if (at >= 0) this.#questions.splice(at, 1)
+    this.letGo(question)
     this.#questions.push(question)
     if (this.#questions.length > ROOM) this.#questions.shift()
   }

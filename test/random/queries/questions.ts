@@ -8,6 +8,7 @@ import { Draw, type Seeds } from './draw.ts'
 import { drawByKey } from './keys.ts'
 import { drawRelational, unorderedWithin } from './relational.ts'
 import { type Drawn, drawAggregate, drawJoin, drawList, drawSetOperation } from './selects.ts'
+import type { Topic } from './topics.ts'
 
 export type QuestionKind = 'key' | 'in-list' | 'unique' | 'list' | 'join' | 'aggregate' | 'set operation' | 'relational'
 
@@ -22,6 +23,7 @@ export class Question implements Step {
   readonly kind: QuestionKind
   readonly prepared: boolean
   readonly features: ReadonlySet<string>
+  readonly topics: ReadonlySet<Topic>
   readonly ordered: boolean
   /** Rows within its rows come in any order. */
   readonly loose: boolean
@@ -38,6 +40,7 @@ export class Question implements Step {
     const { kind, draw, ordered } = this.#draw(plain)
     this.kind = kind
     this.features = draw.features
+    this.topics = draw.topics
     this.ordered = ordered
     this.loose = draw.features.has(unorderedWithin)
   }

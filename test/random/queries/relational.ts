@@ -30,6 +30,7 @@ export function drawRelational({ db, draw }: { db: Loose; draw: Draw }): Drawn {
 
 function drawConfig(level: Level): Record<string, unknown> {
   const { draw, topic, depth, many } = level
+  draw.topics.add(topic)
   const config: Record<string, unknown> = {}
   const columns = drawColumns(draw, topic)
   if (columns) config.columns = columns

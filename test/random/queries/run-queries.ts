@@ -15,6 +15,7 @@ import { inAnyOrder } from './any-order.ts'
 import { Pool } from './pool.ts'
 import { type DropCounts, Precision } from './precision.ts'
 import type { Question, QuestionKind } from './questions.ts'
+import { writtenFor } from './topics.ts'
 import { drawWrite } from './writes.ts'
 
 export const hitClasses = [
@@ -48,6 +49,14 @@ export interface QueryReport {
 
 /** How many questions are asked again at the end. */
 const SWEPT = 400
+
+/** Of the times that a question other than by key answers nothing, how often it is not asked again. */
+const LET_GO = 0.6
+
+const byKey: ReadonlySet<QuestionKind> = new Set(['key', 'in-list', 'unique'])
+
+const isNothing = (outcome: Outcome): boolean =>
+  'ok' in outcome && (outcome.ok === undefined || (Array.isArray(outcome.ok) && outcome.ok.length === 0))
 
 export interface QueryOptions extends RunOptions {
   /** A construct or a kind of question that most questions are to have. */
@@ -88,13 +97,23 @@ class Run {
     return this.#random.pick(this.#world.wrapped)
   }
 
+  get #isNear(): boolean {
+    return this.#options.near !== undefined
+  }
+
+  /** Where most questions have a construct, most writes are of what one of them reads. */
+  #drawWrite(inside = false, questions = this.#isNear ? this.#pool.some(1) : []): Step {
+    const likely = questions.flatMap(({ topics }) => [...topics]).flatMap(writtenFor)
+    return drawWrite(this.#random, { inside, likely })
+  }
+
   #step(): Promise<unknown> {
     const held = this.#world.hold !== undefined
     return this.#random.weighted<() => Promise<unknown>>([
       [86, () => this.#read(this.#pool.draw(), this.#one)],
       [2, () => this.#together()],
-      [4, () => this.#write(drawWrite(this.#random))],
-      [4, () => this.#watchedWrite()],
+      [4, () => this.#write(this.#drawWrite())],
+      [this.#isNear ? 20 : 4, () => this.#watchedWrite()],
       [1.5, () => this.#transaction()],
       [held ? 2 : 0, () => this.#holdReader()],
       [0.1, () => this.#one.aside.flush()],
@@ -133,6 +152,12 @@ class Run {
     const wrapped = await outcomeOf(() => question.run(one))
     this.#countNegative(plain, before, keyReads(one))
     this.#differs(question, plain, wrapped)
+    if (this.#isNear) this.#letGo(question, plain)
+  }
+
+  /** Few writes change what answers nothing, and most drawn conditions let no row through. */
+  #letGo(question: Question, plain: Outcome): void {
+    if (isNothing(plain) && !byKey.has(question.kind) && this.#random.chance(LET_GO)) this.#pool.letGo(question)
   }
 
   /** The label of a question is put together only where it is needed. */
@@ -146,9 +171,7 @@ class Run {
   }
 
   #countNegative(plain: Outcome, before: KeyReads, after: KeyReads): void {
-    if (after.asked - before.asked !== 1 || !('ok' in plain)) return
-    const none = plain.ok === undefined || (Array.isArray(plain.ok) && plain.ok.length === 0)
-    if (!none) return
+    if (after.asked - before.asked !== 1 || !isNothing(plain)) return
     this.#negative.asked++
     this.#negative.hits += after.hits - before.hits
   }
@@ -182,16 +205,22 @@ class Run {
   /** Some answers are made sure to be held before it, and looked at after it. */
   async #watchedWrite(): Promise<void> {
     const questions = this.#pool.some(4)
-    for (const question of questions) await this.#read(question, this.#one)
-    const write = drawWrite(this.#random)
+    const ones = questions.map(() => this.#one)
+    const ask = async () => {
+      for (const [at, question] of questions.entries()) await this.#read(question, ones[at] as Wrapped)
+    }
+    await ask()
+    // An answer that learns its partners is kept from its second fill on.
+    if (this.#isNear) await ask()
+    const write = this.#isNear ? this.#drawWrite(false, questions) : this.#drawWrite()
     await this.#precision.over(questions, write, () => this.#write(write))
-    for (const question of questions) await this.#read(question, this.#one)
+    await ask()
   }
 
   async #transaction(): Promise<void> {
     const questions = this.#pool.some(2)
     for (const question of questions) await this.#read(question, this.#one)
-    const steps = { read: () => this.#pool.draw(), write: () => drawWrite(this.#random, true) }
+    const steps = { read: () => this.#pool.draw(), write: () => this.#drawWrite(true) }
     const members = drawMembers(this.#random, steps, 0)
     const fails = this.#random.chance(0.2)
     const one = this.#one
@@ -211,7 +240,7 @@ class Run {
    */
   async #holdReader(): Promise<void> {
     const question = this.#pool.draw()
-    const write = drawWrite(this.#random)
+    const write = this.#drawWrite()
     const [first, writer, last] = [this.#one, this.#one, this.#one]
     this.#tell(`held reader of ${question.name} while ${write.label}`)
     const old = await this.#answer(question)

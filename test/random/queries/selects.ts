@@ -1,7 +1,7 @@
 /** Random selects: lists, pages, joins, aggregates, set operations. */
-import { and, avg, count, countDistinct, eq, gt, isNull, max, min, or, type SQL, sql, sum } from 'drizzle-orm'
+import { and, avg, count, countDistinct, eq, gt, isNull, max, min, ne, or, type SQL, sql, sum } from 'drizzle-orm'
 import type { Fluent } from '../loose.ts'
-import { drawCondition, drawWhere, type Scope } from './conditions.ts'
+import { drawCondition, drawEquality, drawWhere, type Scope } from './conditions.ts'
 import { Ctes, drawCte, drawLateral, drawSubquery } from './derived.ts'
 import { drawFields } from './select-lists.ts'
 import { drawKey, drawOrder, drawTable, drawTopic, isPlain, ofTopic, type Source } from './sources.ts'
@@ -19,6 +19,8 @@ interface From {
   /** Columns that tell the rows of the whole apart. */
   readonly keys: readonly SQL[]
   readonly ctes: Ctes
+  /** Columns that name partners by their keys. */
+  readonly ties: readonly SQL[]
   readonly scope: Scope
   join(query: Fluent): Fluent
 }
@@ -39,7 +41,14 @@ function drawSingle(base: Base): From {
   const ctes = new Ctes()
   const source = drawSource(base, ctes)
   const sources = [source]
-  return { sources, keys: source.key.map(source.column), ctes, scope: { ...base, sources }, join: (query) => query }
+  return {
+    sources,
+    keys: source.key.map(source.column),
+    ctes,
+    ties: [],
+    scope: { ...base, sources },
+    join: (query) => query,
+  }
 }
 
 // —— lists ——
@@ -120,13 +129,27 @@ type JoinVerb = 'innerJoin' | 'leftJoin' | 'rightJoin' | 'fullJoin' | 'crossJoin
 
 export function drawJoin(base: Base): Drawn {
   const from = drawJoined(base)
-  const [root] = from.sources as [Source]
-  // Partners that nothing but the keys tells of: what a list with its authors looks like.
-  if (from.plain) {
-    const where = base.draw.chance(0.25) ? undefined : drawWhere({ ...from.scope, sources: [root], flat: true })
-    return rows(base, from, where, drawFields(from.scope, 'plain'))
-  }
+  if (from.plain) return rows(base, from, plainWhere(from), drawFields(from.scope, 'plain'))
   return rows(base, from, joinedWhere(from))
+}
+
+/** Mostly nothing but the keys tells of the partners: what a list with its authors looks like. */
+function plainWhere({ scope, sources }: From): SQL | undefined {
+  const { draw } = scope
+  if (draw.chance(0.2)) return undefined
+  if (draw.chance(0.25)) return partnerWhere({ scope, sources })
+  return drawWhere({ ...scope, sources: sources.slice(0, 1), flat: true })
+}
+
+/** On columns that are no keys of theirs. */
+function partnerWhere({ scope, sources }: Pick<From, 'scope' | 'sources'>): SQL | undefined {
+  const { draw } = scope
+  const partner = draw.shape.pick(sources.slice(1))
+  const others = Object.entries(partner.fields).filter(([key, field]) => isPlain(field) && !partner.key.includes(key))
+  if (others.length === 0) return undefined
+  draw.note('condition on a partner')
+  const [key, field] = draw.shape.pick(others)
+  return draw.shape.pick([eq, ne])(partner.column(key), draw.present(field))
 }
 
 function joinedWhere({ scope, sources }: From): SQL | undefined {
@@ -142,8 +165,8 @@ function joinedWhere({ scope, sources }: From): SQL | undefined {
 interface Step {
   readonly source: Source
   join(query: Fluent): Fluent
-  /** At most one row for each row so far. */
-  readonly toOne: boolean
+  /** What its key equals, where it has at most one row for each row so far. */
+  readonly toOne: SQL | undefined
 }
 
 function drawJoined(base: Base): From & { plain: boolean } {
@@ -175,7 +198,8 @@ function drawJoined(base: Base): From & { plain: boolean } {
     if (!step.toOne) keys.push(...step.source.key.map(step.source.column))
   }
   const join = (query: Fluent) => steps.reduce((joined, step) => step.join(joined), query)
-  return { sources, keys, ctes, scope: { ...base, sources: [...sources] }, join, plain }
+  const ties = steps.flatMap(({ toOne }) => toOne ?? [])
+  return { sources, keys, ctes, ties, scope: { ...base, sources: [...sources] }, join, plain }
 }
 
 function drawStep(scope: Scope, ctes: Ctes, plain: boolean): Step {
@@ -194,7 +218,7 @@ function alongEdge(scope: Scope, outer: Source, plain: boolean): Step {
   if (!plain && scope.depth < 1 && draw.chance(0.12)) {
     const source = drawLateral(scope, table, tie)
     const verb = draw.chance(0.6) ? 'leftJoinLateral' : 'innerJoinLateral'
-    return { source, join: (query) => query[verb](source.from, sql`true`), toOne: false }
+    return { source, join: (query) => query[verb](source.from, sql`true`), toOne: undefined }
   }
   const verb = draw.shape.weighted<JoinVerb>([
     [5, 'innerJoin'],
@@ -204,7 +228,14 @@ function alongEdge(scope: Scope, outer: Source, plain: boolean): Step {
   ])
   const on = plain && draw.chance(0.8) ? tie : withMore({ ...scope, sources: [...sources, table] }, tie, verb)
   const kept = verb === 'innerJoin' || verb === 'leftJoin'
-  return { source: table, join: joinBy(verb, table, on), toOne: kept && isToOne(edge) }
+  if (sources[0]?.topic === table.topic) draw.note('first table joined again')
+  if (plain && outer !== sources[0]) draw.note('partner of a partner')
+  if (plain && verb === 'innerJoin' && edge.mayMiss) draw.note('inner partner that may be missing')
+  return {
+    source: table,
+    join: joinBy(verb, table, on),
+    toOne: kept && isToOne(edge) ? outer.column(edge.column) : undefined,
+  }
 }
 
 /** Towards the whole primary key of another table. */
@@ -218,6 +249,10 @@ function withMore(scope: Scope, tie: SQL, verb: JoinVerb): SQL {
   const { draw } = scope
   if (draw.chance(0.6)) return tie
   draw.note(`more in on of ${verb}`)
+  if (verb === 'leftJoin' && draw.chance(0.3)) {
+    draw.note('left side in on')
+    return and(tie, drawEquality({ ...scope, sources: scope.sources.slice(0, -1) })) as SQL
+  }
   if (verb !== 'fullJoin') return and(tie, drawCondition({ ...scope, flat: draw.chance(0.7) }, 1)) as SQL
   const source = draw.shape.pick(scope.sources)
   const key = drawKey(draw, source) as string
@@ -231,7 +266,7 @@ function freely(scope: Scope, source: Source): Step {
   const key = drawKey(draw, outer) as string
   const other = drawKey(draw, source, ({ type }) => type === outer.fields[key]?.type)
   if (other === undefined || draw.chance(0.15)) {
-    return { source, join: (query) => query.crossJoin(source.from), toOne: false }
+    return { source, join: (query) => query.crossJoin(source.from), toOne: undefined }
   }
   const verb = draw.shape.weighted<JoinVerb>([
     [5, 'innerJoin'],
@@ -244,7 +279,7 @@ function freely(scope: Scope, source: Source): Step {
   return {
     source,
     join: joinBy(verb, source, withMore({ ...scope, sources: [...sources, source] }, on, verb)),
-    toOne: false,
+    toOne: undefined,
   }
 }
 
@@ -263,7 +298,7 @@ export function drawAggregate(base: Base): Drawn {
     const source = ofTopic(drawTopic(draw))
     return { query: db.$count(source.from, drawWhere({ ...base, sources: [source] })), ordered: false }
   }
-  const from = draw.chance(0.35) ? drawJoined(base) : drawSingle(base)
+  const from = draw.chance(0.4) ? drawJoined(base) : drawSingle(base)
   const grouped = draw.chance(0.6)
   if (grouped && from.sources.length > 1) draw.note('joined groups')
   return grouped ? groups(base, from) : totals(base, from)
@@ -280,9 +315,14 @@ function groups({ db, draw }: Base, from: From): Drawn {
     const source = draw.shape.pick(from.sources)
     return source.column(drawKey(draw, source) as string)
   })
-  const fields = { ...Object.fromEntries(by.map((column, at) => [`by${at}`, column])), ...aggregates(from) }
+  const byPartner = from.ties.length > 0 && draw.chance(0.6)
+  if (byPartner) draw.note('groups by partner')
+  if (byPartner) by[0] = draw.shape.pick(from.ties)
+  const worths = aggregates(from, byPartner)
+  const fields = { ...Object.fromEntries(by.map((column, at) => [`by${at}`, column])), ...worths }
   let query = from.join(from.ctes.start(db).select(fields).from(from.sources[0]?.from))
-  query = query.where(drawWhere(from.scope)).groupBy(...by)
+  const where = byPartner && draw.chance(0.7) ? partnerWhere(from) : drawWhere(from.scope)
+  query = query.where(where).groupBy(...by)
   if (draw.chance(0.35)) {
     draw.note('having')
     query = query.having(gt(count(), draw.count(2)))
@@ -292,7 +332,8 @@ function groups({ db, draw }: Base, from: From): Drawn {
   return { query: draw.chance(0.4) ? query.limit(draw.count(3)) : query, ordered: true }
 }
 
-function aggregates({ scope, sources }: From): Record<string, unknown> {
+/** `own`: without raw text, of which less is known. */
+function aggregates({ scope, sources }: From, own = false): Record<string, unknown> {
   const { draw } = scope
   const fields: Record<string, unknown> = {}
   for (let more = 1 + draw.shape.below(3); more > 0; more--) {
@@ -304,13 +345,17 @@ function aggregates({ scope, sources }: From): Record<string, unknown> {
       count(),
       count(any),
       countDistinct(any),
-      sql<string[]>`array_agg(${any}::text order by ${any}::text)`,
-      sql<number>`count(*) filter (where ${any} is not null)`.mapWith(Number),
+      ...(own ? [] : rawAggregates(any)),
       ...(number ? [sum(number), avg(number), max(number), min(number)] : []),
     ])
   }
   return fields
 }
+
+const rawAggregates = (column: SQL): SQL[] => [
+  sql<string[]>`array_agg(${column}::text order by ${column}::text)`,
+  sql<number>`count(*) filter (where ${column} is not null)`.mapWith(Number),
+]
 
 // —— set operations ——
 

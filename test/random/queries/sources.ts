@@ -28,14 +28,18 @@ export function asSource(from: unknown, given: Omit<Source, 'from' | 'column'>):
 export const ofTopic = (topic: Topic, from: unknown = topic.source): Source =>
   asSource(from, { fields: topic.fields, key: topic.key, edges: topic.edges, topic })
 
-export const drawTopic = (draw: Draw, fits: (topic: Topic) => boolean = () => true): Topic =>
-  draw.shape.weighted(topics.filter(fits).map((each) => [each.reads, each] as const))
+export function drawTopic(draw: Draw, fits: (topic: Topic) => boolean = () => true): Topic {
+  const topic = draw.shape.weighted(topics.filter(fits).map((each) => [each.reads, each] as const))
+  draw.topics.add(topic)
+  return topic
+}
 
 /** A table or view; under an alias where it is there already, and now and then otherwise. */
 export function drawTable(draw: Draw, topic: Topic, beside: readonly Source[] = []): Source {
   const again = beside.some((other) => other.topic !== undefined && sameName(other.topic, topic))
   if (again) draw.note('self-join')
   if (!topic.written) draw.note('view')
+  draw.topics.add(topic)
   if (!again && !draw.chance(0.1)) return ofTopic(topic)
   const aliased = ofTopic(topic, alias(topic.source as never, draw.name('t')))
   return topic.written ? aliased : { ...aliased, whole: false }

@@ -18,6 +18,8 @@ export interface Edge {
   readonly column: string
   readonly to: string
   readonly toColumn: string
+  /** No proven key says that the row is there. */
+  readonly mayMiss?: true
 }
 
 export interface Relation {
@@ -83,6 +85,7 @@ function topic(name: keyof typeof tables | keyof typeof views, given: Given): To
 }
 
 const to = (column: string, other: string, toColumn = 'id'): Edge => ({ column, to: other, toColumn })
+const unproven = (column: string, other: string): Edge => ({ ...to(column, other), mayMiss: true })
 const one = (name: string, other: string): Relation => ({ name, to: other, many: false })
 const many = (name: string, other: string): Relation => ({ name, to: other, many: true })
 
@@ -99,7 +102,7 @@ export const topics: readonly Topic[] = [
     uniques: [['name']],
     counters: ['members'],
     moves: ['leadId'],
-    edges: [to('id', 'users', 'teamId'), to('id', 'posts', 'teamId'), to('leadId', 'users')],
+    edges: [to('id', 'users', 'teamId'), to('id', 'posts', 'teamId'), unproven('leadId', 'users')],
     relations: [one('lead', 'users'), many('users', 'users'), many('posts', 'posts')],
     reads: 3,
     writes: 2,
@@ -166,7 +169,7 @@ export const topics: readonly Topic[] = [
       to('authorId', 'users'),
       to('authorId', 'users'),
       to('editorId', 'users'),
-      to('teamId', 'teams'),
+      unproven('teamId', 'teams'),
       to('id', 'comments', 'postId'),
       to('id', 'postTags', 'postId'),
       to('id', 'reviews', 'postId'),
@@ -235,7 +238,7 @@ export const topics: readonly Topic[] = [
     },
     key: ['postId', 'reviewerId'],
     moves: ['verdict'],
-    edges: [to('postId', 'posts'), to('reviewerId', 'users')],
+    edges: [unproven('postId', 'posts'), to('reviewerId', 'users')],
     relations: [one('post', 'posts'), one('reviewer', 'users')],
     writes: 3,
   }),
@@ -283,7 +286,7 @@ export const topics: readonly Topic[] = [
     fields: { id: likely('int', upTo(5)), ref: likely('int', orNull(upTo(5))), label: field('text', orNull(label)) },
     key: ['id'],
     moves: ['ref'],
-    edges: [to('ref', 'annexEntries'), to('id', 'annexEntries')],
+    edges: [unproven('ref', 'annexEntries'), unproven('id', 'annexEntries')],
     relations: [one('annex', 'annexEntries')],
     writes: 2,
   }),
@@ -327,6 +330,12 @@ export const topics: readonly Topic[] = [
 export const written: readonly Topic[] = topics.filter((each) => each.written)
 
 const byName = new Map(topics.map((each) => [each.name, each]))
+
+/** The tables that the rows of a topic come from: of a view, those below it. */
+export const writtenFor = ({ name }: Topic): readonly Topic[] => {
+  if (name in tables) return [topicOf(name)]
+  return name === 'postTotals' ? [topicOf('posts')] : [topicOf('posts'), topicOf('users')]
+}
 
 export function topicOf(name: string): Topic {
   const found = byName.get(name)

@@ -313,9 +313,18 @@ const clearLogs = (random: Random): Step => {
   return { label: `clear logs ${kind}`, run: async ({ db }) => db.delete(logs).where(eq(logs.kind, kind)) }
 }
 
-/** `inside`: within a transaction, where another connection's write would wait for it. */
-export function drawWrite(random: Random, inside = false): Step {
-  const topic = random.weighted(written.map((each) => [each.writes, each] as const))
+export interface WriteOptions {
+  /** Within a transaction, where another connection's write would wait for it. */
+  readonly inside?: boolean
+  /** What rows are to be written of, more often than not. */
+  readonly likely?: readonly Topic[]
+}
+
+export function drawWrite(random: Random, { inside = false, likely = [] }: WriteOptions = {}): Step {
+  const topic =
+    likely.length > 0 && random.chance(0.7)
+      ? random.pick(likely)
+      : random.weighted(written.map((each) => [each.writes, each] as const))
   return random.weighted<() => Step>([
     [9, () => insert(topic, random)],
     [12, () => update(topic, random)],
