@@ -2,4 +2,4 @@
 export const RESULTS_CACHED: boolean = true
 
 /** Whether wrapped dbs with other lists and column groups learn of each other over their store. */
-export const CONFIGURATIONS_DIFFER: boolean = false
+export const CONFIGURATIONS_DIFFER: boolean = true
