@@ -40,10 +40,31 @@ it('counts answers of too many stamps, which are kept, and of too many rows or b
   expect([bounds().maxBytes, await state([20])]).toEqual([1, 'miss'])
 })
 
-it('counts tables that fell because a write touched too many rows', async () => {
+const firstRows = (count: number) => sql`${posts.id} <= ${count}`
+
+it('counts tables that fell because a write touched more rows than maxTouched, and not one more', async () => {
   const { db } = app
-  await db.update(posts).set({ body: 'y' }).where(sql`${posts.id} <= 3`)
+  await db.update(posts).set({ body: 'y' }).where(firstRows(3))
   expect(bounds().maxTouched).toBe(0)
-  await db.update(posts).set({ body: 'z' }).where(sql`${posts.id} <= 10`)
+  await db.update(posts).set({ body: 'z' }).where(firstRows(4))
   expect(bounds().maxTouched).toBe(1)
+  await db.update(posts).set({ body: 'z' }).where(firstRows(10))
+  expect(bounds().maxTouched).toBe(2)
+})
+
+it('the bound is the same whatever form the rows come in: by key, with RETURNING, inserted, deleted', async () => {
+  const { db } = app
+  const fallenBy = async (count: number): Promise<number> => {
+    const before = bounds().maxTouched
+    const rows = authors(count).map((id) => ({ id: 100 + id, authorId: id, body: 'x' }))
+    await db
+      .update(posts)
+      .set({ body: 'y' })
+      .where(inArray(posts.id, authors(count)))
+    await db.update(posts).set({ body: 'y' }).where(firstRows(count)).returning()
+    await db.insert(posts).values(rows).returning()
+    await db.delete(posts).where(sql`${posts.id} > 100`)
+    return bounds().maxTouched - before
+  }
+  expect([await fallenBy(3), await fallenBy(4)]).toEqual([0, 4])
 })

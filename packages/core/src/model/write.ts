@@ -46,8 +46,10 @@ export interface WritePlan {
   readonly moves: boolean
   /** Primary key columns: the locked form joins by them. */
   readonly key: readonly string[]
-  /** Row limit of the bounded form; undefined: the rows come back as they are. */
+  /** Row limit of the bounded form, one above `maxTouched`; undefined: the rows come back as they are. */
   readonly limit: number | undefined
+  /** Most rows that are told one by one, whatever form they come in; more, and the table falls. */
+  readonly maxTouched: number
   readonly lock: 'no key update' | 'update'
   /** The plan as a text: statements compiled for one plan may be used for an equal one. */
   readonly name: string

@@ -32,7 +32,8 @@ export function deriveKeys(
     return touched.count === 0 && !relation.rules ? { keys: [] } : { epoch: plan.reason ?? 'no-images' }
   }
   if (touched.unknownRows) return { epoch: 'no-images' }
-  if (touched.count !== undefined && touched.count > touched.images.length) return { epoch: 'too-many-rows' }
+  const known = touched.images.length
+  if (known > plan.maxTouched || (touched.count ?? 0) > known) return { epoch: 'too-many-rows' }
   return deriveImages({ schemes: plan.schemes, stays: plan.stays, table, columns: plan.columns }, touched.images)
 }
 

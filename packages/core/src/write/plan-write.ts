@@ -111,7 +111,8 @@ function plan(
   const name = `${form}.${moves ? 'm' : ''}${limit ?? ''}.${lock[0]}.${columns.join('.')}`
   const key = question.relation.primaryKey ?? []
   const stays = facetsOfChange(question, given.facets)
-  return { form, reason, columns, schemes: given.schemes, stays, moves, key, limit, lock, name }
+  const { schemes, maxTouched } = given
+  return { form, reason, columns, schemes, stays, moves, key, limit, maxTouched, lock, name }
 }
 
 /** PostgreSQL itself takes the stronger lock where a column of a unique index is set; taking the weaker one first deadlocks. */

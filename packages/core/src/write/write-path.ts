@@ -746,6 +746,7 @@ const nothingLearned: WritePlan = {
   moves: true,
   key: [],
   limit: undefined,
+  maxTouched: 0,
   lock: 'no key update',
   name: 'none',
 }

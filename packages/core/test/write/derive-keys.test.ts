@@ -31,6 +31,7 @@ const planOf = (form: ImageForm, over: Partial<WritePlan> = {}): WritePlan => ({
   moves: true,
   key: ['id'],
   limit: undefined,
+  maxTouched: 10_000,
   lock: 'update',
   name: form,
   ...over,
@@ -297,6 +298,14 @@ describe('when the table falls instead', () => {
 
   it('more rows than images', () => {
     expect(derive(planOf('new'), touched(many(3), { count: 4 }), table)).toEqual({ epoch: 'too-many-rows' })
+  })
+
+  it.each([
+    [3, 'keys'],
+    [4, 'too-many-rows'],
+  ])('%i rows where three may be told', (count, wanted) => {
+    const derived = derive(planOf('new', { limit: 4, maxTouched: 3 }), touched(many(count)), table)
+    expect('epoch' in derived ? derived.epoch : 'keys').toBe(wanted)
   })
 
   it('a row whose old image could not be had', () => {
