@@ -47,7 +47,9 @@ import { type KnowsOthers, LocalRegisters, LocalRegistrar } from './register/loc
 import { Registrar } from './register/registrar.ts'
 import { guardStore } from './stores/guard-store.ts'
 import { sharedMemoryStore } from './stores/memory-store.ts'
+import { adviseGroups, type NamedGroup } from './watch/advise-groups.ts'
 import { type AsideStats, CountingVoice } from './watch/create-voice.ts'
+import { BoundedDropWatch } from './watch/watch-drops.ts'
 import { createDelivery, type Delivery } from './write/deliver.ts'
 import { Changes } from './write/scope.ts'
 import { createUnknownOutcomes, type UnknownOutcomes } from './write/unknown-outcome.ts'
@@ -178,6 +180,7 @@ interface SharedStore {
   readonly deliveries: Map<string, Delivery>
   readonly engines: Map<string, Set<Engine>>
   readonly voices: Set<Listener>
+  readonly drops: BoundedDropWatch
   users: number
 }
 const sharedStores = new WeakMap<Store, SharedStore>()
@@ -194,7 +197,7 @@ function shareStore(store: Store, options: ResolvedOptions, clock: Clock): Share
     }
     const { readDeadlineMs, removeDeadlineMs } = options
     const guard = guardStore(store, { clock, emit, readDeadlineMs, removeDeadlineMs })
-    shared = { guard, deliveries: new Map(), engines: new Map(), voices, users: 0 }
+    shared = { guard, deliveries: new Map(), engines: new Map(), voices, drops: new BoundedDropWatch(), users: 0 }
     sharedStores.set(store, shared)
   }
   return shared
@@ -223,6 +226,8 @@ interface Listed {
   readonly shape: TableShape
   readonly cached: boolean
   readonly settings: TableSettings
+  /** The column groups of the settings under the user's names for them. */
+  readonly groups: readonly NamedGroup[]
   readonly affects: readonly TableShape[] | undefined
 }
 
@@ -673,6 +678,7 @@ class Engine {
       keys: (relation, facts) => this.#keys(relation, facts),
       tagKey: (tag, facts) => tagKey(this.#options.namespace, facts.database, tag),
       maxTouched: (relation) => this.#settings(relation)?.maxTouched ?? 1000,
+      removing: (losses) => this.#shared.drops.removing(losses),
       deliver: (batch) => {
         for (const { keys } of batch.tables) if (keys !== 'all') this.#reader.forget(keys)
         return this.#delivery.deliver(batch)
@@ -715,6 +721,7 @@ class Engine {
       clock: this.#clock,
       voice: this.#voice,
       stampTtlMs: this.#stampTtl(),
+      drops: this.#shared.drops,
       closed: () => this.#pending() || this.#closed,
       random: Math.random,
     })
@@ -787,7 +794,8 @@ class Engine {
   #verbs() {
     return {
       verifySchema: (tables: readonly object[]) => this.#verifySchema(tables),
-      stats: () => this.#voice.stats(),
+      stats: (schema: readonly object[]) =>
+        this.#voice.stats((table, changes) => this.#adviseGroups(schema, table, changes)),
       health: () => this.#health(),
       ready: async (options?: { reload?: boolean }) => {
         await this.#catalog.ready(options)
@@ -809,6 +817,22 @@ class Engine {
       close: () => this.#close(),
       toMs: (duration: unknown) => milliseconds(duration, 'ttl'),
     }
+  }
+
+  #adviseGroups(
+    schema: readonly object[],
+    table: RelationId,
+    changes: readonly (readonly string[])[],
+  ): string | undefined {
+    const facts = this.#catalog.facts
+    const relation = facts?.relations.get(table)
+    const entry = relation && this.#entry(relation)
+    const named = ({ schema, name }: TableShape): boolean =>
+      facts !== undefined && findRelation(facts, schema, name)?.id === table
+    const shape = entry?.shape ?? schema.map(this.#shape).find(named)
+    if (!relation || !shape) return undefined
+    const keyOf = (column: string): string | undefined => shape.columns.find(({ name }) => name === column)?.key
+    return adviseGroups({ name: relation.name, groups: entry?.groups ?? [], keyOf }, changes)
   }
 
   async #verifySchema(schema: readonly object[]): Promise<SchemaDifference[]> {
@@ -898,6 +922,7 @@ function listTables(options: ResolvedOptions, shapeOf: (table: object) => TableS
     shape: shapeOf(table),
     cached,
     settings: settingsOf(own, options, shapeOf(table)),
+    groups: groupsOf(own, shapeOf(table)),
     affects: own.affects?.map(shapeOf),
   }))
 }
@@ -917,7 +942,7 @@ function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableSha
     record: shape && own.record && new Set(chosenNames('record', own, shape)),
     scope: own.scope ?? options.scope,
     lists: listsOf(own, shape, sensitive),
-    facets: groupsOf(own, shape),
+    facets: groupsOf(own, shape).map(({ columns }) => columns),
     rows: own.rows ?? false,
     maxRows: own.maxRows ?? 1000,
   }
@@ -963,14 +988,15 @@ function listsOf(
   return lists
 }
 
-function groupsOf(own: TableOptions, shape: TableShape | undefined): readonly (readonly string[])[] {
+function groupsOf(own: TableOptions, shape: TableShape | undefined): readonly NamedGroup[] {
   if (!own.facets || !shape) return []
-  const groups = Object.values(own.facets(fieldsOf(shape))).map((columns) => [
-    ...new Set(columns.map((column) => nameIn(shape, column, 'facets'))),
-  ])
-  if (groups.some((columns) => columns.length === 0))
+  const groups = Object.entries(own.facets(fieldsOf(shape))).map(([name, columns]) => ({
+    name,
+    columns: [...new Set(columns.map((column) => nameIn(shape, column, 'facets')))],
+  }))
+  if (groups.some(({ columns }) => columns.length === 0))
     refuseOption(`facets of ${shape.name} has a group without columns.`)
-  const all = groups.flat()
+  const all = groups.flatMap(({ columns }) => columns)
   const twice = all.find((column, at) => all.indexOf(column) !== at)
   if (twice) refuseOption(`facets of ${shape.name} names ${twice} in two groups; a column belongs to one at most.`)
   return groups

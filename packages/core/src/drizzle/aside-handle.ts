@@ -10,7 +10,8 @@ import { contextOf, rewrap, type WrappedSession } from './wrap-database.ts'
 
 /** The engine's verbs that are not about one statement. */
 export interface EngineVerbs<Stats, Health> {
-  stats(): Stats
+  /** `schema`: the tables of the schema given to drizzle. */
+  stats(schema: readonly object[]): Stats
   health(): Health
   ready(options?: { reload?: boolean }): Promise<void>
   reads(state: 'on' | 'off'): void
@@ -62,7 +63,7 @@ export function createHandle<Stats, Health>(
     reads: (state: 'on' | 'off') => verbs.reads(state),
     ready: (options?: { reload?: boolean }) => verbs.ready(options),
     verifySchema: () => verbs.verifySchema(schemaTables(database())),
-    stats: () => verbs.stats(),
+    stats: () => verbs.stats(schemaTables(database())),
     health: () => verbs.health(),
     on: (listener: (event: never) => void) => verbs.listen(listener),
     close: () => verbs.close(),

@@ -1,5 +1,5 @@
 import { type Facet, MAIN } from '../model/facets.ts'
-import type { RelationId, TokenKind } from '../model/facts.ts'
+import { type RelationId, relationWords, type TokenKind } from '../model/facts.ts'
 import { byBytes, stampKey, type TableKeys } from '../model/keys.ts'
 import type {
   BoundCover,
@@ -130,9 +130,6 @@ export function labelOf(
 
 /** `posts` for `6:public.posts`; other schemas stand in front. */
 export function tableLabel(id: RelationId): string {
-  const start = id.indexOf(':') + 1
-  const end = start + Number.parseInt(id, 10)
-  const schema = id.slice(start, end)
-  const name = id.slice(end + 1)
+  const { schema, name } = relationWords(id)
   return schema === 'public' ? name : `${schema}.${name}`
 }

@@ -79,6 +79,16 @@ export function readResult(
   return { learned: stored.learned, rows: undefined }
 }
 
+/** The stamps of its own that a stored result was filled under, one by one; undefined where it is none about this question. */
+export function filledUnder(text: string, head: string, count: number): readonly string[] | undefined {
+  const start = head.length + 1
+  if (!text.startsWith(head) || text[head.length] !== 'Q' || text.length < start + count * STAMP_LENGTH)
+    return undefined
+  return Array.from({ length: count }, (_, at) =>
+    text.slice(start + at * STAMP_LENGTH, start + (at + 1) * STAMP_LENGTH),
+  )
+}
+
 function readLearned(text: string, start: number, stampLength: number): StoredResult | undefined {
   const end = text.indexOf(';', start)
   const count = end < 0 ? undefined : wholeNumber(text.slice(start, end))

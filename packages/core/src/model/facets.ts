@@ -56,3 +56,16 @@ export function facetMap(groups: readonly (readonly string[])[]): FacetMap {
     },
   }
 }
+
+/**
+ * What the stamp of a class was removed for: the columns that writes changed in rows that stayed, in byte order; or
+ * `'rows'`, where rows came or went or it is not known what changed, so that no group of columns could have spared it.
+ */
+export type StampLoss = readonly string[] | 'rows'
+
+/** Two reasons to remove one stamp. */
+export function addLoss(known: StampLoss | undefined, more: StampLoss): StampLoss {
+  if (known === undefined || known === more) return more
+  if (known === 'rows' || more === 'rows') return 'rows'
+  return [...new Set([...known, ...more])].sort(byBytes)
+}

@@ -6,6 +6,13 @@ export type RelationId = string
 /** Length-prefixing keeps names with dots apart: `relationId('a.b','c')` differs from `relationId('a','b.c')`. */
 export const relationId = (schema: string, name: string): RelationId => `${schema.length}:${schema}.${name}`
 
+/** The schema and the name in an id. */
+export function relationWords(id: RelationId): { readonly schema: string; readonly name: string } {
+  const start = id.indexOf(':') + 1
+  const end = start + Number.parseInt(id, 10)
+  return { schema: id.slice(start, end), name: id.slice(end + 1) }
+}
+
 /** The kinds of column type whose equality we can reproduce (PROTOCOL 3.4); `'none'` carries no key. */
 export type TokenKind = 'int' | 'uuid' | 'bool' | 'enum' | 'text' | 'date' | 'none'
 

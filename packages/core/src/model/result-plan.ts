@@ -11,6 +11,8 @@ export interface ResultPlan {
   readonly kind: QueryShape['kind']
   readonly cover: QueryCover
   readonly refs: readonly RefPlan[]
+  /** By table, over all its references; `'all'` where one of them may reach any, or the query rests on the table as a whole. */
+  readonly reached: ReadonlyMap<RelationId, ReadonlySet<string> | 'all'>
   /** Stamps of tables that the query rests on as a whole, beside what its cover says. */
   readonly whole: readonly string[]
   /** Their tables, for people, and why. */

@@ -1,3 +1,5 @@
+import type { RelationId } from './facts.ts'
+import type { BoundDependency } from './query-cover.ts'
 import type { QueryKind, QueryShape, Term } from './query-shape.ts'
 import type { BypassReason } from './reasons.ts'
 
@@ -40,6 +42,10 @@ export interface ResultLookup {
   readonly stamps: readonly string[]
   /** How many of them, from the back, are epochs: many results share them. */
   readonly epochs: number
+  /** What those of them stand for that are no epochs, tags, or tables that it rests on whatever changes. */
+  readonly dependencies: readonly BoundDependency[]
+  /** The columns that the query reaches, by table. */
+  readonly reached: ReadonlyMap<RelationId, ReadonlySet<string> | 'all'>
   /** Keys of the stamps that the answer also rests on, known from its rows. Undefined: there are none. */
   readonly learn: ((rows: readonly (readonly unknown[])[]) => readonly string[]) | undefined
   /** True where its stamps would have been too many, and a whole table stands in for them. */

@@ -40,6 +40,8 @@ export interface WritePlan {
   /** Database names of the hidden columns, in order. */
   readonly columns: readonly string[]
   readonly schemes: readonly Scheme[]
+  /** Columns that a touched row may have changed; `'all'` under a BEFORE trigger, and where it is not known. */
+  readonly changes: readonly string[] | 'all'
   /** Facets that a class loses of which a row was updated and stayed in it: of the columns that may have changed. */
   readonly stays: readonly Facet[]
   /** False where no updated row can have left or entered a class: its old image is then its new one. */

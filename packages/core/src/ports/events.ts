@@ -11,6 +11,7 @@ export type AsideEvent =
   | { type: 'miss'; table: string; kind: ReadKind }
   | { type: 'fill'; table: string; kind: ReadKind }
   | { type: 'fillRefused'; table: string; reason: FillRefusal }
+  | { type: 'needlessDrop'; table: string; columns: readonly string[] }
   | { type: 'joined'; table: string }
   | { type: 'bypass'; table?: string; reason: BypassReason }
   | { type: 'invalidate'; keys: number; epochs: number; tables: readonly string[]; cause: InvalidateCause }

@@ -1,18 +1,21 @@
-import { formatHint, formatResult, isStamp, type LearnedStamp, readResult } from '../model/entry.ts'
+import { filledUnder, formatHint, formatResult, isStamp, type LearnedStamp, readResult } from '../model/entry.ts'
 import { newStamp } from '../model/keys.ts'
 import type { LoadRows, ResultAnswer, ResultLookup, ResultRows } from '../model/result.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { DropWatch } from '../ports/drop-watch.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
 import { Flights } from './flights.ts'
 import { Hints } from './hints.ts'
 import { KeepAlive, spread } from './lives.ts'
+import { type NeedlessDrop, needlessDrops } from './needless-drops.ts'
 
 export interface ReadResultsWith {
   readonly store: GuardedStore
   readonly clock: Clock
   readonly voice: Voice
+  readonly drops: DropWatch
   /** Time to live of stamps: at least twice the longest entry's. */
   readonly stampTtlMs: number
   /** True while nothing may be stored. */
@@ -65,8 +68,9 @@ async function readThrough(tools: Tools, lookup: ResultLookup, load: LoadRows): 
     return { rows: found.rows }
   }
   voice.miss(lookup.label, lookup.kind)
+  const fallen = needlessDrops(tools.drops, lookup, found)
   const taken = await takeStamps(tools, lookup, found)
-  return { rows: taken ? await fly(tools, lookup, taken, load) : (await load()).rows }
+  return { rows: taken ? await fly(tools, lookup, taken, load, fallen) : (await load()).rows }
 }
 
 /** What the store holds of a result: stamps by key, the valid rows, and the partners that a fill should expect. */
@@ -74,6 +78,8 @@ interface Found {
   readonly stamps: Map<string, string | null>
   readonly rows: ResultRows | undefined
   readonly expected: readonly string[]
+  /** Where there are no rows: the own stamps of the stored answer that is not valid any more. */
+  readonly under?: readonly string[] | undefined
 }
 
 /** One round trip; a second one where an entry rests on partners that this process did not expect. */
@@ -94,7 +100,10 @@ async function lookUp(tools: Tools, lookup: ResultLookup): Promise<Found | undef
   const rows = valid ? (decodeRow(stored.rows as string) as ResultRows | undefined) : undefined
   const expected = strangers.length > 0 || hinted.length === 0 ? merged(hinted, stored.learned) : hinted
   if (strangers.length > 0) tools.hints.set(lookup.entryKey, expected)
-  return { stamps, rows, expected }
+  if (rows) return { stamps, rows, expected }
+  const partnersHold = stored.learned.every(({ key, stamp }) => holds(stamps, key, stamp))
+  const under = partnersHold ? filledUnder(entry as string, lookup.head, lookup.stamps.length) : undefined
+  return { stamps, rows, expected, under }
 }
 
 async function readMore(tools: Tools, keys: readonly string[], stamps: Map<string, string | null>): Promise<boolean> {
@@ -148,6 +157,8 @@ async function takeStamps(tools: Tools, lookup: ResultLookup, found: Found): Pro
     const stamp = found.stamps.get(key) ?? null
     if (isStamp(stamp)) all.set(key, stamp)
   }
+  for (const { key, facet } of lookup.dependencies)
+    if (facet !== undefined) tools.drops.taken(key, all.get(key) as string)
   return { own, all, minted: new Set(absent) }
 }
 
@@ -159,7 +170,13 @@ function mint({ store, stampTtlMs }: Tools, keys: readonly string[]): Promise<(s
 }
 
 /** Joins a query that runs under the very same stamps, or runs it and lets others join. */
-async function fly(tools: Tools, lookup: ResultLookup, taken: Taken, load: LoadRows): Promise<ResultRows> {
+async function fly(
+  tools: Tools,
+  lookup: ResultLookup,
+  taken: Taken,
+  load: LoadRows,
+  fallen: readonly NeedlessDrop[],
+): Promise<ResultRows> {
   const name = `${lookup.entryKey}\n${[...taken.all.values()].join('')}${lookup.head}`
   const flight = tools.flights.join(name)
   if (flight) {
@@ -169,6 +186,8 @@ async function fly(tools: Tools, lookup: ResultLookup, taken: Taken, load: LoadR
     const rows = text === undefined ? undefined : (decodeRow(text) as ResultRows | undefined)
     return rows ?? (await load()).rows
   }
+  // Told once for each query that they cost.
+  for (const { table, columns } of fallen) tools.voice.needlessDrop(table, columns)
   const loading = load()
   const encoded = loading.then(({ rows, keep }) => (keep ? encodeRow(rows) : undefined))
   return tools.flights.lead(name, encoded, async () => {

@@ -118,6 +118,8 @@ export class ResultPath implements ResultPort {
       head: entryHead(plan.id + short),
       stamps: [...stamps, ...plan.epochs],
       epochs: plan.epochs.length,
+      dependencies: bound.dependencies,
+      reached: plan.reached,
       learn: plan.learns.length > 0 ? (rows) => learnedFrom(plan, rows, mostStamps(plan) - stamps.length) : undefined,
       widened: bound.widened.some(({ reason }) => reason === 'too-many-classes'),
       ttlMs: ttlMs ?? plan.settings.ttlMs,
@@ -214,6 +216,7 @@ class Planner {
   readonly #settings = new Map<RelationId, TableSettings>()
   readonly #whole = new Set<string>()
   readonly #restsOn = new Map<string, WidenReason>()
+  readonly #reached = new Map<RelationId, ReadonlySet<string> | 'all'>()
   #rows = false
 
   constructor(
@@ -315,6 +318,7 @@ class Planner {
     const keysByTable = new Map(bases.map((relation) => [relation.id, this.#with.keys(relation, facts)]))
     const refs = shape.refs.map(({ reached }, ref): RefPlan => {
       const relation = relations[ref] as RelationFacts
+      this.#reach(relation, reached)
       return { relation, facets: this.#with.facets(relation, this.#facts).recordedBy(reached) }
     })
     const settings = this.#merge()
@@ -331,6 +335,7 @@ class Planner {
       kind: shape.kind,
       cover,
       refs,
+      reached: this.#reached,
       whole: [...this.#whole],
       restsOn: [...this.#restsOn].map(([table, reason]) => ({ table, reason })),
       tables: bases.map((relation) => relation.id),
@@ -463,7 +468,13 @@ class Planner {
     return this.#with.facets(relation, this.#facts).all.map((facet) => keys.table(facet))
   }
 
+  #reach({ id }: RelationFacts, columns: ReadonlySet<string> | 'all'): void {
+    const known = this.#reached.get(id) ?? new Set()
+    this.#reached.set(id, known === 'all' || columns === 'all' ? 'all' : new Set([...known, ...columns]))
+  }
+
   #restOnTable(relation: RelationFacts, reason: WidenReason): void {
+    this.#reach(relation, 'all')
     this.#restsOn.set(this.#with.tableLabel(relation.id), reason)
     for (const key of this.#tableStamps(relation)) this.#whole.add(key)
   }

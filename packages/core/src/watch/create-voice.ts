@@ -1,6 +1,8 @@
+import { type RelationId, relationWords } from '../model/facts.ts'
 import type { BypassReason, EpochReason, FillRefusal, ReadKind } from '../model/reasons.ts'
 import type { AsideEvent, Listener } from '../ports/events.ts'
 import type { Voice } from '../ports/voice.ts'
+import { type CountedDrops, NeedlessCounts } from './count-needless.ts'
 
 /** Reads of one table or kind, counted since the db was wrapped. */
 export interface ReadCounts {
@@ -27,6 +29,25 @@ export interface BoundCounts {
   readonly maxTouched: number
 }
 
+/** Answers that fell although they reach none of the columns that were changed: a column group (`facets`) would spare them. */
+export interface NeedlessDrop {
+  /** As in `byTable`. */
+  readonly table: string
+  /** The columns that writes changed, by their names in the database. */
+  readonly columns: readonly string[]
+  /**
+   * How many answers this process found dropped for it and asked the database for again. Both the write and the first
+   * answer have to be its own.
+   */
+  readonly count: number
+  /**
+   * The line to paste, e.g. `cached(posts, { facets: (t) => ({ views: [t.views] }) })`: the groups that the table has,
+   * with those for this item and for the items of the table above it. Undefined where the table object does not declare
+   * one of the columns, or is not known (`tables: 'all'` without a schema given to drizzle).
+   */
+  readonly advice: string | undefined
+}
+
 /** What `$aside.stats()` answers: counts since the db was wrapped. */
 export interface AsideStats extends ReadCounts {
   /** Hits per look-up, 0 to 1; NaN before the first. */
@@ -37,6 +58,8 @@ export interface AsideStats extends ReadCounts {
   readonly bypassed: Readonly<Partial<Record<BypassReason, number>>>
   readonly fillsRefused: Readonly<Partial<Record<FillRefusal, number>>>
   readonly bounds: BoundCounts
+  /** The ten sets of columns that cause most needless drops, those with most first. */
+  readonly needlessDrops: readonly NeedlessDrop[]
   readonly invalidations: number
   readonly keysRemoved: number
   readonly epochsReplaced: Readonly<Partial<Record<EpochReason, number>>>
@@ -44,6 +67,25 @@ export interface AsideStats extends ReadCounts {
   readonly outcomesUnknown: number
   /** How often the register of a shared store was gone. */
   readonly registersLost: number
+}
+
+const labelOf = (table: RelationId): string => {
+  const { schema, name } = relationWords(table)
+  return `${schema}.${name}`
+}
+
+export type Advise = (table: RelationId, changes: readonly (readonly string[])[]) => string | undefined
+
+/** Most items of `needlessDrops`. */
+const MOST_TOLD = 10
+
+function advised(drops: readonly CountedDrops[], advise: Advise): NeedlessDrop[] {
+  const above = new Map<RelationId, (readonly string[])[]>()
+  return drops.slice(0, MOST_TOLD).map(({ table, columns, count }) => {
+    const changes = [...(above.get(table) ?? []), columns]
+    above.set(table, changes)
+    return { table: labelOf(table), columns, count, advice: advise(table, changes) }
+  })
 }
 
 const noReads = (): ReadCounts => ({ hits: 0, negativeHits: 0, misses: 0, fills: 0, joined: 0 })
@@ -72,6 +114,7 @@ export class CountingVoice implements Voice {
   #unknown = 0
   #lost = 0
   #widened = 0
+  readonly #needless = new NeedlessCounts()
 
   /** Adds a listener; the answer takes it away again. */
   listen(listener: Listener): () => void {
@@ -144,6 +187,11 @@ export class CountingVoice implements Voice {
     if (this.#listeners.size > 0) this.#tell({ type: 'joined', table })
   }
 
+  needlessDrop(table: RelationId, columns: readonly string[]): void {
+    this.#needless.add(table, columns)
+    if (this.#listeners.size > 0) this.#tell({ type: 'needlessDrop', table: labelOf(table), columns })
+  }
+
   fillRefused(table: string, reason: FillRefusal): void {
     this.#refused[reason] = (this.#refused[reason] ?? 0) + 1
     if (this.#listeners.size > 0) this.#tell({ type: 'fillRefused', table, reason })
@@ -154,7 +202,8 @@ export class CountingVoice implements Voice {
     if (this.#listeners.size > 0) this.#tell({ type: 'bypass', reason, ...(table !== undefined && { table }) })
   }
 
-  stats(): AsideStats {
+  /** `advise` gives the line to paste, for the sets of columns of one table that are to be told apart. */
+  stats(advise: Advise = () => undefined): AsideStats {
     const { hits, misses } = this.#all
     return {
       ...this.#all,
@@ -169,6 +218,7 @@ export class CountingVoice implements Voice {
         stamps: this.#widened,
         maxTouched: this.#epochs['too-many-rows'] ?? 0,
       },
+      needlessDrops: advised(this.#needless.most(), advise),
       invalidations: this.#invalidations,
       keysRemoved: this.#keys,
       epochsReplaced: { ...this.#epochs },

@@ -1,4 +1,4 @@
-import { type Facet, MAIN } from '../model/facets.ts'
+import { type Facet, MAIN, type StampLoss } from '../model/facets.ts'
 import type { RelationFacts, TokenKind } from '../model/facts.ts'
 import { type Scheme, stampKey, type TableKeys } from '../model/keys.ts'
 import { tokenOf, tokenOfText } from '../model/tokens.ts'
@@ -49,6 +49,11 @@ export function deriveImages(
     if (keys.size > MAX_KEYS) return { epoch: 'too-many-rows' }
   }
   return { keys: [...keys] }
+}
+
+/** What stamps of classes fall for with these rows. A row without old image may have come, one without new image is gone. */
+export function lossOf({ changes }: WritePlan, { images }: TouchedRows): StampLoss {
+  return changes !== 'all' && images.every(({ before, after }) => before && after) ? changes : 'rows'
 }
 
 /**

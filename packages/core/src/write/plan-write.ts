@@ -1,6 +1,6 @@
 import { type Facet, type FacetMap, MAIN } from '../model/facets.ts'
 import type { RelationFacts } from '../model/facts.ts'
-import type { Scheme } from '../model/keys.ts'
+import { byBytes, type Scheme } from '../model/keys.ts'
 import type { ImageForm, WritePlan, WriteQuestion } from '../model/write.ts'
 import type { EpochReason } from '../ports/events.ts'
 
@@ -66,8 +66,7 @@ function mayChange({ relation, op, changed }: WriteQuestion): WriteQuestion['cha
 }
 
 /** With `main` removed the groups need nothing: every answer on a class records its `main`. */
-function facetsOfChange(question: WriteQuestion, facets: FacetMap): readonly Facet[] {
-  const changed = mayChange(question)
+function facetsOfChange(changed: WriteQuestion['changed'], facets: FacetMap): readonly Facet[] {
   if (changed === 'all' || changed.size === 0) return [MAIN]
   const lost = new Set([...changed].flatMap((column) => facets.facetsOf(column)))
   return lost.has(MAIN) ? [MAIN] : [...lost]
@@ -75,7 +74,7 @@ function facetsOfChange(question: WriteQuestion, facets: FacetMap): readonly Fac
 
 function upsert(question: WriteQuestion, given: PlanWith, columns: readonly string[]): WritePlan {
   const moves = mayMove(question, columns)
-  const spares = !facetsOfChange(question, given.facets).includes(MAIN)
+  const spares = !facetsOfChange(mayChange(question), given.facets).includes(MAIN)
   // Where a row that came and one that was updated lose the same, it need not be known which it was.
   if (!moves && !spares) return plan('new', question, given, columns)
   // xmax, which tells an insert from an update, cannot be read on a partitioned table.
@@ -110,9 +109,11 @@ function plan(
   const moves = mayMove(question, columns)
   const name = `${form}.${moves ? 'm' : ''}${limit ?? ''}.${lock[0]}.${columns.join('.')}`
   const key = question.relation.primaryKey ?? []
-  const stays = facetsOfChange(question, given.facets)
+  const changed = mayChange(question)
+  const changes = changed === 'all' ? changed : [...changed].sort(byBytes)
+  const stays = facetsOfChange(changed, given.facets)
   const { schemes, maxTouched } = given
-  return { form, reason, columns, schemes, stays, moves, key, limit, maxTouched, lock, name }
+  return { form, reason, columns, schemes, changes, stays, moves, key, limit, maxTouched, lock, name }
 }
 
 /** PostgreSQL itself takes the stronger lock where a column of a unique index is set; taking the weaker one first deadlocks. */

@@ -1,10 +1,11 @@
+import { addLoss, type StampLoss } from '../model/facets.ts'
 import type { RelationId } from '../model/facts.ts'
 import { NO_VERSION } from '../model/register.ts'
 import type { EpochReason } from '../ports/events.ts'
 import type { NamedTable, Scope } from '../ports/paths.ts'
 
-/** What one table loses: single stamps, or everything, with the reason. */
-export type TableChange = Set<string> | { readonly reason: EpochReason }
+/** What one table loses: single stamps, each with what it falls for, or everything, with the reason. */
+export type TableChange = Map<string, StampLoss> | { readonly reason: EpochReason }
 
 /** Most texts that wait to be judged; more, and everything falls. */
 const MOST_TEXTS = 1000
@@ -65,13 +66,17 @@ export class Changes implements Scope {
     return sets.every(({ size }) => size === 0) && named.length === 0 && texts.length === 0 && !everything
   }
 
-  addKeys(table: RelationId, keys: readonly string[]): void {
-    if (keys.length === 0) return
+  addKeys(table: RelationId, keys: readonly string[], loss: StampLoss = 'rows'): void {
+    for (const key of keys) this.#addKey(table, key, loss)
+  }
+
+  #addKey(table: RelationId, key: string, loss: StampLoss): void {
     const change = this.tables.get(table)
-    if (!change) this.tables.set(table, new Set(keys))
-    else if (change instanceof Set) for (const key of keys) change.add(key)
-    const now = this.tables.get(table)
-    if (now instanceof Set && now.size > MOST_KEYS) this.addTable(table, 'too-many-rows')
+    if (!change) this.tables.set(table, new Map([[key, loss]]))
+    else if (change instanceof Map) {
+      change.set(key, addLoss(change.get(key), loss))
+      if (change.size > MOST_KEYS) this.addTable(table, 'too-many-rows')
+    }
   }
 
   /** Notes under which reading of the catalog something was derived. */
@@ -86,7 +91,7 @@ export class Changes implements Scope {
   }
 
   addTable(table: RelationId, reason: EpochReason): void {
-    if (!this.tables.has(table) || this.tables.get(table) instanceof Set) this.tables.set(table, { reason })
+    if (!this.tables.has(table) || this.tables.get(table) instanceof Map) this.tables.set(table, { reason })
   }
 
   addNamed(table: NamedTable, reason: EpochReason): void {
@@ -128,7 +133,7 @@ export class Changes implements Scope {
 
   #take(child: Changes): void {
     for (const [table, change] of child.tables) {
-      if (change instanceof Set) this.addKeys(table, [...change])
+      if (change instanceof Map) for (const [key, loss] of change) this.#addKey(table, key, loss)
       else this.addTable(table, change.reason)
     }
     for (const { table, reason } of child.named) this.addNamed(table, reason)

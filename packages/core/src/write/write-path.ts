@@ -1,5 +1,5 @@
 import { AsideError } from '../errors.ts'
-import { type FacetMap, MAIN } from '../model/facets.ts'
+import { type FacetMap, MAIN, type StampLoss } from '../model/facets.ts'
 import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
 import { findRelation } from '../model/facts.ts'
 import type { DerivedUnder, InvalidatedTable, Invalidation } from '../model/invalidation.ts'
@@ -21,7 +21,7 @@ import type { Voice } from '../ports/voice.ts'
 import { boundByKey } from './bound-by-key.ts'
 import { deriveCascade, imagesOfStep } from './cascades.ts'
 import { doubtsFacts, isDefiniteFailure, isDefiniteState, sqlState } from './classify-failure.ts'
-import { addRow, deriveKeys, rowReader } from './derive-keys.ts'
+import { addRow, deriveKeys, lossOf, rowReader } from './derive-keys.ts'
 import { planWrite } from './plan-write.ts'
 import { Changes } from './scope.ts'
 import type { UnknownOutcomes } from './unknown-outcome.ts'
@@ -86,6 +86,8 @@ export interface WriteWith {
   maxTouched(relation: RelationFacts): number
   /** Key of the stamp of a tag. */
   tagKey(tag: string, facts: CatalogFacts): string
+  /** These stamps are about to be removed one by one, and what for. */
+  removing(losses: ReadonlyMap<string, StampLoss>): void
   deliver(batch: Invalidation): Promise<'delivered' | 'queued'>
   /** Keeps changes that cannot be expressed yet until the facts are known; no hit is served meanwhile. */
   defer(changes: Changes): void
@@ -98,6 +100,8 @@ interface Expanded {
   readonly labels: string[]
   readonly epochs: { readonly table: string; readonly reason: EpochReason }[]
   readonly keys: number
+  /** What single stamps fall for, table by table. */
+  readonly losses: ReadonlyMap<string, StampLoss>[]
   /** The schema changed: the catalog is to be read again. */
   readonly ddl: boolean
 }
@@ -340,7 +344,7 @@ export class WriteThrough implements WritePath {
     if (relation && this.#with.cached(relation) && happened) {
       const derived = table ? deriveKeys(plan, touched, relation, table) : noImages
       if ('epoch' in derived) changes.addTable(relation.id, derived.epoch)
-      else changes.addKeys(relation.id, derived.keys)
+      else changes.addKeys(relation.id, derived.keys, lossOf(plan, touched))
     }
     if (happened || always) {
       const exact = cascaded && this.#addCascaded(changes, intent, cascaded, touched.count)
@@ -609,18 +613,26 @@ export class WriteThrough implements WritePath {
     if (outcome === 'queued' && this.#with.onPending === 'reject' && tells) throw notDelivered()
   }
 
-  #tell({ batch, keys, epochs, labels }: Expanded, cause: InvalidateCause): Promise<'delivered' | 'queued'> {
+  #tell({ batch, keys, epochs, labels, losses }: Expanded, cause: InvalidateCause): Promise<'delivered' | 'queued'> {
     for (const { table, reason } of epochs) this.#with.voice.emit({ type: 'epochReplaced', table, reason })
     // Without a label there is nothing to drop, as far as is known: the register is asked all the same.
     if (labels.length > 0)
       this.#with.voice.emit({ type: 'invalidate', keys, epochs: epochs.length, tables: labels, cause })
+    for (const each of losses) this.#with.removing(each)
     return this.#with.deliver({ tables: batch })
   }
 
   /** Closures and "all cached tables" are expanded here, when keys are made known, and not before. */
   expand(changes: Changes, facts: CatalogFacts): Expanded {
     const resolved = this.#resolve(changes, facts)
-    const expanded: Expanded & { keys: number } = { batch: [], labels: [], epochs: [], keys: 0, ddl: resolved.ddl }
+    const expanded: Expanded & { keys: number } = {
+      batch: [],
+      labels: [],
+      epochs: [],
+      keys: 0,
+      losses: [],
+      ddl: resolved.ddl,
+    }
     const whole = resolved.everything ? this.#with.cachedRelations(facts) : []
     for (const relation of whole) resolved.addTable(relation.id, resolved.everything as EpochReason)
     for (const [id, change] of resolved.tables) {
@@ -628,10 +640,11 @@ export class WriteThrough implements WritePath {
       if (!relation || !this.#with.cached(relation)) continue
       const keys = this.#with.keys(relation, facts)
       expanded.labels.push(relation.name)
-      if (change instanceof Set) {
+      if (change instanceof Map) {
         expanded.keys += change.size
+        expanded.losses.push(change)
         const derived = this.#derived(relation, facts, resolved)
-        expanded.batch.push({ epoch: keys.epoch, keys: [...change], ...(derived && { derived }) })
+        expanded.batch.push({ epoch: keys.epoch, keys: [...change.keys()], ...(derived && { derived }) })
       } else {
         expanded.epochs.push({ table: relation.name, reason: change.reason })
         expanded.batch.push({ epoch: keys.epoch, keys: 'all' })
@@ -742,6 +755,7 @@ const nothingLearned: WritePlan = {
   reason: 'catalog-unknown',
   columns: [],
   schemes: [],
+  changes: 'all',
   stays: [MAIN],
   moves: true,
   key: [],

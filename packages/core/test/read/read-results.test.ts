@@ -8,6 +8,7 @@ import { createResultReader } from '../../src/read/read-results.ts'
 import { guardStore } from '../../src/stores/guard-store.ts'
 import { memoryStore } from '../../src/stores/memory-store.ts'
 import { CountingVoice } from '../../src/watch/create-voice.ts'
+import { BoundedDropWatch } from '../../src/watch/watch-drops.ts'
 
 const shared = memoryStore()
 let names = 0
@@ -22,6 +23,8 @@ function lookup(parts: Partial<ResultLookup> = {}): ResultLookup {
     head: entryHead(name),
     stamps: [`V${name}`, `A${name}`],
     epochs: 1,
+    dependencies: [],
+    reached: new Map(),
     learn: undefined,
     ttlMs: 60_000,
     jitter: 0,
@@ -43,6 +46,7 @@ function open() {
     store,
     clock: systemClock,
     voice,
+    drops: new BoundedDropWatch(),
     stampTtlMs: 120_000,
     closed: () => closed.now,
     random: () => 0.5,

@@ -25,7 +25,7 @@ test('what comes into a savepoint after its end belongs to the transaction', () 
   const late = new Changes()
   late.addKeys(table, ['late'])
   savepoint.absorb(late)
-  expect(outer.tables.get(table)).toEqual(new Set(['late']))
+  expect(outer.tables.get(table)).toEqual(new Map([['late', 'rows']]))
 })
 
 test('the oldest reading of the catalog counts', () => {

@@ -27,6 +27,7 @@ const planOf = (form: ImageForm, over: Partial<WritePlan> = {}): WritePlan => ({
   reason: undefined,
   columns,
   schemes,
+  changes: 'all',
   stays: ['m'],
   moves: true,
   key: ['id'],
