@@ -179,12 +179,14 @@ describe('the queue', () => {
   })
 
   test('beyond its bound turns the table with most keys into its epoch', async () => {
-    const { clock, delivery, next, confirmed } = await pending(10)
+    const { clock, delivery, next, confirmed, events } = await pending(10)
     const many = Array.from({ length: 8 }, (_, index) => `posts:${index}`)
     await delivery.deliver(batch(table('posts:epoch', ...many), table('tags:epoch', 'tags:1', 'tags:2')))
     expect(delivery.pendingCounts()).toEqual({ keys: 3, epochs: 1 })
     await delivery.deliver(batch(table('posts:epoch', 'posts:99')))
     expect(delivery.pendingCounts()).toEqual({ keys: 3, epochs: 1 })
+    const overflows = events.filter(({ type }) => type === 'pendingOverflow')
+    expect(overflows).toEqual([{ type: 'pendingOverflow', epochs: 1 }])
     await clock.advanceAndSettle(50)
     await next().answer(true)
     expect(confirmed.map(({ key }) => key).sort()).toEqual(['posts:epoch', 'tags:1', 'tags:2', 'users:1'])

@@ -323,6 +323,7 @@ describe('E-cut: the store cannot be reached after the commit', () => {
     await app.db.update(notes).set({ body: 'new' }).where(eq(notes.id, 1))
     for (const id of ids) await rename(app, id, 'new')
     expect(app.db.$aside.health().store).toMatchObject({ pendingKeys: 2, pendingTables: 1 })
+    expect(app.db.$aside.stats().bounds.queueBound).toBe(1)
     link.heal()
     await clock.advanceAndSettle(5_000)
     await expect.poll(() => app.told.of('delivered').length).toBe(1)

@@ -18,7 +18,7 @@ import { compareSchema } from './map/compare-schema.ts'
 import { coverQuery } from './map/cover-query.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
-import { refusedLists, tableSchemes } from './map/schemes.ts'
+import { refusedLists, schemesLeftOut, tableSchemes } from './map/schemes.ts'
 import { type FacetMap, facetLabel, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
 import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
@@ -513,7 +513,11 @@ class Engine {
   readonly #toldLists = new Set<string>()
 
   #tellRefusedLists(relation: RelationFacts, choices: Parameters<typeof refusedLists>[1]): void {
-    for (const { columns, reason } of refusedLists(relation, choices)) {
+    const beyond = schemesLeftOut(relation, choices).map((columns) => ({
+      columns,
+      reason: 'too-many-schemes' as const,
+    }))
+    for (const { columns, reason } of [...refusedLists(relation, choices), ...beyond]) {
       const name = JSON.stringify([relation.id, columns, reason])
       if (this.#toldLists.has(name)) continue
       this.#toldLists.add(name)

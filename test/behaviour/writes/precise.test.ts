@@ -192,7 +192,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectFallen(test, byId(1))
     await expectHits(test, byId(9000))
     await db.update(products).set({ name: 'limit' }).where(sql`${products.id} between 1 and 165`)
-    expect(fallenTables(events)).toEqual(['products: too-many-rows'])
+    expect(fallenTables(events)).toEqual(['products: too-many-keys'])
     await expectFallen(test, byId(9000))
   })
 

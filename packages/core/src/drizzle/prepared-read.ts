@@ -72,6 +72,7 @@ export class PreparedRead
   runPlain(reason: BypassReason, placeholders: Record<string, unknown> | undefined, token: unknown): Promise<unknown> {
     const { plain } = this
     plain.joinsNotNullableMap = this.joinsNotNullableMap
+    if (reason === 'too-many-keys') this.read.context.read.listTooLong()
     if (plain instanceof PreparedResult) {
       // What rows of one key cannot answer, the whole answer may; what nothing may be served for, neither.
       return isAboutRows(reason) ? plain.execute(placeholders, token) : plain.runPlain(reason, placeholders, token)

@@ -114,6 +114,10 @@ const epochs: Readonly<Record<EpochReason, ToldReason>> = {
     because: 'it may touch more rows than are dropped one by one',
     advice: 'smaller statements, or a higher maxTouched',
   },
+  'too-many-keys': {
+    because: 'the rows it touched are in more classes than are dropped one by one',
+    advice: 'smaller statements',
+  },
   cascade: { because: 'a foreign-key action or a view leads there' },
   trigger: { because: 'a trigger was declared to write it' },
   'undeclared-trigger': {

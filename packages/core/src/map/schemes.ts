@@ -26,16 +26,28 @@ export const MOST_SCHEMES = 16
  */
 export function tableSchemes(relation: RelationFacts, keys: TableKeys, choices: SchemeChoices): readonly Scheme[] {
   const tokens = new Map<string, TokenKind>([...relation.columns.values()].map((column) => [column.name, column.token]))
+  const { proven, listed, found, room } = gather(relation, choices)
+  const all = new Map([...proven, ...listed, ...found.slice(0, room)])
+  const primary = relation.primaryKey && nameOf(relation.primaryKey)
+  const kindOf = (name: string): Scheme['kind'] =>
+    name === primary ? 'primary' : proven.has(name) ? 'unique' : 'class'
+  return [...all].map(([name, columns]) => keys.scheme(kindOf(name), columns, tokens))
+}
+
+/** Automatic combinations that are beyond the bound, as they stand in the catalog. */
+export function schemesLeftOut(relation: RelationFacts, choices: SchemeChoices): (readonly string[])[] {
+  const { listed, found, room } = gather(relation, choices)
+  return found.slice(room).flatMap(([name, columns]) => (listed.has(name) ? [] : [columns]))
+}
+
+/** All combinations, each once; only the first `room` of those that were found become schemes. */
+function gather(relation: RelationFacts, choices: SchemeChoices) {
   const usable = (columns: readonly string[]): boolean => refuseColumns(columns, relation, choices) === undefined
   const { primaryKey, uniqueKeys } = relation
   const proven = byColumns([...(primaryKey ? [primaryKey] : []), ...uniqueKeys].filter(usable))
   const found = byColumns(automatic(relation).filter((columns) => usable(columns) && !proven.has(nameOf(columns))))
-  const kept = [...found].slice(0, Math.max(0, MOST_SCHEMES - proven.size))
-  const all = new Map([...proven, ...byColumns(choices.lists.filter(usable)), ...kept])
-  const primary = primaryKey && nameOf(primaryKey)
-  const kindOf = (name: string): Scheme['kind'] =>
-    name === primary ? 'primary' : proven.has(name) ? 'unique' : 'class'
-  return [...all].map(([name, columns]) => keys.scheme(kindOf(name), columns, tokens))
+  const listed = byColumns(choices.lists.filter(usable))
+  return { proven, listed, found: [...found], room: Math.max(0, MOST_SCHEMES - proven.size) }
 }
 
 /** Why columns that the user lists, or that the catalog suggests, can be no scheme. */

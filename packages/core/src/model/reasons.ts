@@ -70,6 +70,7 @@ export type InvalidateCause =
 export type EpochReason =
   | 'no-images'
   | 'too-many-rows'
+  | 'too-many-keys'
   | 'cascade'
   | 'trigger'
   | 'undeclared-trigger'

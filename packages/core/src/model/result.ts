@@ -46,14 +46,21 @@ export interface ResultLookup {
   readonly dependencies: readonly BoundDependency[]
   /** The columns that the query reaches, by table. */
   readonly reached: ReadonlyMap<RelationId, ReadonlySet<string> | 'all'>
-  /** Keys of the stamps that the answer also rests on, known from its rows. Undefined: there are none. */
-  readonly learn: ((rows: readonly (readonly unknown[])[]) => readonly string[]) | undefined
+  /** The stamps that the answer also rests on, known from its rows. Undefined: there are none. */
+  readonly learn: ((rows: readonly (readonly unknown[])[]) => LearnedKeys) | undefined
   /** True where its stamps would have been too many, and a whole table stands in for them. */
   readonly widened?: boolean
   readonly ttlMs: number
   readonly jitter: number
   readonly maxRows: number
   readonly maxBytes: number
+}
+
+/** Keys of the stamps that only the rows of an answer name. */
+export interface LearnedKeys {
+  readonly keys: readonly string[]
+  /** True where they would have been too many, and a whole table stands in for them. */
+  readonly widened: boolean
 }
 
 /** Rows as driver values by position. */

@@ -22,7 +22,7 @@ export type AsideEvent =
       type: 'listRefused'
       table: string
       columns: readonly string[]
-      reason: 'missing-column' | 'no-token' | 'sensitive'
+      reason: 'missing-column' | 'no-token' | 'sensitive' | 'too-many-schemes'
     }
   | { type: 'storeFailed'; step: StoreStep | 'close'; error: unknown }
   | { type: 'storeLate'; step: StoreStep; deadlineMs: number }
@@ -31,6 +31,7 @@ export type AsideEvent =
   | { type: 'registerLost' }
   | { type: 'schemeNew'; tables: readonly string[] }
   | { type: 'pendingDelivery'; keys: number; epochs: number }
+  | { type: 'pendingOverflow'; epochs: number }
   | { type: 'delivered'; keys: number; waitedMs: number }
   | { type: 'derivationFailed'; error: unknown }
   | { type: 'outcomeUnknown'; tables: readonly string[]; error: unknown }

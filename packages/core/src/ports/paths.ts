@@ -40,6 +40,8 @@ export interface ReadPath {
   read(lookup: Lookup, load: LoadRecords): Promise<LookupAnswer>
   /** Counts a read that goes to the database. */
   bypassed(table: string | undefined, reason: BypassReason): void
+  /** Counts a list of more keys than are read row by row. */
+  listTooLong(): void
   /** A record read failed where the user's own statement may not: the table has no records from now on. */
   loseRecords(source: RecordSource, reason: 'duplicate-key' | 'privilege' | 'missing-column'): void
 }

@@ -133,6 +133,10 @@ export class RecordReadPath implements ReadPath {
     this.#with.voice.bypass(table, reason)
   }
 
+  listTooLong(): void {
+    this.#with.voice.listTooLong()
+  }
+
   loseRecords(source: RecordSource, reason: 'duplicate-key' | 'privilege' | 'missing-column'): void {
     const version = this.#with.facts()?.version
     if (version === undefined || this.#lost.get(source.table) === version) return

@@ -1,6 +1,6 @@
 import { filledUnder, formatHint, formatResult, isStamp, type LearnedStamp, readResult } from '../model/entry.ts'
 import { newStamp } from '../model/keys.ts'
-import type { LoadRows, ResultAnswer, ResultLookup, ResultRows } from '../model/result.ts'
+import type { LearnedKeys, LoadRows, ResultAnswer, ResultLookup, ResultRows } from '../model/result.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { DropWatch } from '../ports/drop-watch.ts'
@@ -197,9 +197,11 @@ async function fly(
   })
 }
 
+const nothingLearned: LearnedKeys = { keys: [], widened: false }
+
 /** Keeps an answer under the stamps taken before its query. Nobody waits for the store. */
 function store(tools: Tools, lookup: ResultLookup, taken: Taken, rows: ResultRows, text: string | undefined): void {
-  const learned = lookup.learn?.(rows) ?? []
+  const { keys: learned, widened } = lookup.learn?.(rows) ?? nothingLearned
   const refusal = refuse(tools, lookup, rows, text)
   if (refusal) {
     tools.voice.fillRefused(lookup.label, refusal)
@@ -218,7 +220,7 @@ function store(tools: Tools, lookup: ResultLookup, taken: Taken, rows: ResultRow
   const entry = formatResult(lookup.head, taken.own, stamps, text as string)
   const alive = tools.keepAlive.of(lookup, learned, taken.minted, stampTtlMs)
   tools.store.write(lookup.entryKey, entry, ttlMs, alive, stampTtlMs)
-  tools.voice.fill(lookup.label, lookup.kind, lookup.widened)
+  tools.voice.fill(lookup.label, lookup.kind, { stamps: lookup.widened === true, learned: widened })
 }
 
 function refuse({ closed }: Tools, { maxRows, maxBytes }: ResultLookup, rows: ResultRows, text: string | undefined) {

@@ -7,7 +7,14 @@ import type { BoundCover, BoundDependency, QueryCover, WidenReason } from '../mo
 import type { QueryShape, Term } from '../model/query-shape.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import type { TableSettings } from '../model/record.ts'
-import type { LoadRows, PartnerReader, ResultAnswer, ResultLookup, ResultQuestion } from '../model/result.ts'
+import type {
+  LearnedKeys,
+  LoadRows,
+  PartnerReader,
+  ResultAnswer,
+  ResultLookup,
+  ResultQuestion,
+} from '../model/result.ts'
 import type { AskedWith, Learn, MergedSettings, RefPlan, ResultPlan, ToldCover } from '../model/result-plan.ts'
 import { tokenOf } from '../model/tokens.ts'
 import type { SelectReading } from '../model/verdict.ts'
@@ -175,32 +182,34 @@ function scopeOf(scopes: readonly (() => unknown)[]): string | undefined {
   return text
 }
 
-function learnedFrom(plan: ResultPlan, rows: readonly (readonly unknown[])[], room: number): string[] {
+function learnedFrom(plan: ResultPlan, rows: readonly (readonly unknown[])[], room: number): LearnedKeys {
   const keys = new Set<string>()
+  let widened = false
   for (const learn of plan.learns) {
     const own = rowStamps(learn, rows, room - keys.size)
-    for (const key of own ?? learn.table) keys.add(key)
+    widened ||= own === 'too-many'
+    for (const key of typeof own === 'string' ? learn.table : own) keys.add(key)
   }
-  return [...keys].sort(byBytes)
+  return { keys: [...keys].sort(byBytes), widened }
 }
 
-/** Undefined where a value has no token, or they are too many: then the table stands in for its rows. */
+/** A name where they cannot be told: then the table stands in for its rows. */
 function rowStamps(
   { scheme, values }: Learn,
   rows: readonly (readonly unknown[])[],
   room: number,
-): Set<string> | undefined {
+): Set<string> | 'untold' | 'too-many' {
   const keys = new Set<string>()
   for (const row of rows) {
     const told = values(row)
-    if (!told) return undefined
+    if (!told) return 'untold'
     for (const key of told) {
       // Nothing equals NULL: there is no partner, and none can come.
       if (key.includes(null)) continue
       const tokens = key.map((value, at) => tokenOf(scheme.tokens[at] ?? 'none', value))
-      if (tokens.some((token) => token === undefined)) return undefined
+      if (tokens.some((token) => token === undefined)) return 'untold'
       keys.add(stampKey(scheme, tokens as string[]))
-      if (keys.size > room) return undefined
+      if (keys.size > room) return 'too-many'
     }
   }
   return keys

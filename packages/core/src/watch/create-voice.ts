@@ -1,7 +1,7 @@
 import { type RelationId, relationWords } from '../model/facts.ts'
 import type { BypassReason, EpochReason, FillRefusal, ReadKind } from '../model/reasons.ts'
 import type { AsideEvent, Listener } from '../ports/events.ts'
-import type { Voice } from '../ports/voice.ts'
+import type { Voice, Widened } from '../ports/voice.ts'
 import { type CountedDrops, NeedlessCounts } from './count-needless.ts'
 
 /** Reads of one table or kind, counted since the db was wrapped. */
@@ -22,11 +22,24 @@ export interface BoundCounts {
   readonly maxBytes: number
   /**
    * Answers that were kept and rest on a whole table, because their conditions name more classes than an answer may rest
-   * on (16, or 64 with `rows`), e.g. a long in-list. What only the rows of an answer name is not counted.
+   * on (16, or 64 with `rows`), e.g. a long in-list.
    */
   readonly stamps: number
-  /** Tables that fell as a whole, because a write touched more than `maxTouched` rows or would have removed over 512 keys. */
+  /** The same, because their rows name more partners, or with `rows` more rows, than there was room for. */
+  readonly learnedStamps: number
+  /** Lists of more than 1,000 primary keys: kept as a whole answer, not row by row. */
+  readonly listKeys: number
+  /** Tables that fell as a whole, because a write touched more than `maxTouched` rows. */
   readonly maxTouched: number
+  /** The same, because a write would have removed over 512 keys, or a transaction over 10,000. */
+  readonly writeKeys: number
+  /** The same, because more than `queueBound` keys waited for a store that did not answer; over all wraps of the store. */
+  readonly queueBound: number
+  /**
+   * Combinations of columns that foreign keys or indexes suggest and that got no class, because a table has more than 16
+   * of them, its keys included. Lists by them rest on a wider class; `lists` names those that matter.
+   */
+  readonly schemes: number
 }
 
 /** Answers that fell although they reach none of the columns that were changed: a column group (`facets`) would spare them. */
@@ -113,7 +126,7 @@ export class CountingVoice implements Voice {
   #failures = 0
   #unknown = 0
   #lost = 0
-  #widened = 0
+  readonly #bounds = { stamps: 0, learnedStamps: 0, listKeys: 0, queueBound: 0, schemes: 0 }
   readonly #needless = new NeedlessCounts()
 
   /** Adds a listener; the answer takes it away again. */
@@ -145,6 +158,8 @@ export class CountingVoice implements Voice {
     else if (event.type === 'storeFailed' || event.type === 'storeLate') this.#failures++
     else if (event.type === 'outcomeUnknown') this.#unknown++
     else if (event.type === 'registerLost') this.#lost++
+    else if (event.type === 'pendingOverflow') this.#bounds.queueBound += event.epochs
+    else if (event.type === 'listRefused' && event.reason === 'too-many-schemes') this.#bounds.schemes++
   }
 
   #of(table: string): ReadCounts {
@@ -175,8 +190,9 @@ export class CountingVoice implements Voice {
     if (this.#listeners.size > 0) this.#tell({ type: 'miss', table, kind })
   }
 
-  fill(table: string, kind: ReadKind, widened = false): void {
-    if (widened) this.#widened++
+  fill(table: string, kind: ReadKind, widened?: Widened): void {
+    if (widened?.stamps) this.#bounds.stamps++
+    if (widened?.learned) this.#bounds.learnedStamps++
     for (const counts of [this.#all, this.#kinds[kind], this.#of(table)]) counts.fills++
     if (this.#listeners.size > 0) this.#tell({ type: 'fill', table, kind })
   }
@@ -185,6 +201,10 @@ export class CountingVoice implements Voice {
     this.#all.joined++
     this.#of(table).joined++
     if (this.#listeners.size > 0) this.#tell({ type: 'joined', table })
+  }
+
+  listTooLong(): void {
+    this.#bounds.listKeys++
   }
 
   needlessDrop(table: RelationId, columns: readonly string[]): void {
@@ -215,8 +235,9 @@ export class CountingVoice implements Voice {
       bounds: {
         maxRows: this.#refused['too-many-rows'] ?? 0,
         maxBytes: this.#refused['too-large'] ?? 0,
-        stamps: this.#widened,
+        ...this.#bounds,
         maxTouched: this.#epochs['too-many-rows'] ?? 0,
+        writeKeys: this.#epochs['too-many-keys'] ?? 0,
       },
       needlessDrops: advised(this.#needless.most(), advise),
       invalidations: this.#invalidations,

@@ -11,7 +11,10 @@ export type { PendingCounts } from './pending-keys.ts'
 export interface DeliveryOptions {
   store: GuardedStore
   clock: Clock
-  /** Receives `pendingDelivery` for each batch that has to wait, with what waits in all, and `delivered` at the end. */
+  /**
+   * Receives `pendingDelivery` for each batch that has to wait, with what waits in all, before it `pendingOverflow` where
+   * tables fell back to their epochs, and `delivered` at the end.
+   */
   emit: Listener
   /** The register did not confirm what keys were derived under: whoever knows its union reads it again. */
   doubted?: (register: string) => void
@@ -143,7 +146,8 @@ class QueuedDelivery implements Delivery {
   /** The bound holds for all keys in memory, those on their way included. */
   #keep({ tables }: Invalidation): void {
     for (const table of tables) this.#waiting.add(table)
-    this.#waiting.bound(Math.max(0, this.#maxKeys - (this.#sending?.counts.keys ?? 0)))
+    const epochs = this.#waiting.bound(Math.max(0, this.#maxKeys - (this.#sending?.counts.keys ?? 0)))
+    if (epochs > 0) this.#emit({ type: 'pendingOverflow', epochs })
   }
 
   #retryLater(): void {

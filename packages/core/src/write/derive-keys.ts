@@ -46,7 +46,7 @@ export function deriveImages(
   const keys = new Set<string>()
   for (const { before, after } of images) {
     if (!addRow(keys, given, before && read(before), after && read(after))) return { epoch: 'value-without-token' }
-    if (keys.size > MAX_KEYS) return { epoch: 'too-many-rows' }
+    if (keys.size > MAX_KEYS) return { epoch: 'too-many-keys' }
   }
   return { keys: [...keys] }
 }

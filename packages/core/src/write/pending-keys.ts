@@ -46,9 +46,14 @@ export class PendingKeys {
     this.#keys += known.size - before
   }
 
-  /** Turns tables into their epochs, those with most keys first, until at most `maxKeys` single keys are left. */
-  bound(maxKeys: number): void {
-    while (this.#keys > maxKeys) this.#widen(this.#largest())
+  /**
+   * Turns tables into their epochs, those with most keys first, until at most `maxKeys` single keys are left. Answers how
+   * many were turned.
+   */
+  bound(maxKeys: number): number {
+    let turned = 0
+    for (; this.#keys > maxKeys; turned++) this.#widen(this.#largest())
+    return turned
   }
 
   /** Takes at most `maxKeys` keys out; epochs first, because each stands for most. */

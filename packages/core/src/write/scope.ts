@@ -75,7 +75,7 @@ export class Changes implements Scope {
     if (!change) this.tables.set(table, new Map([[key, loss]]))
     else if (change instanceof Map) {
       change.set(key, addLoss(change.get(key), loss))
-      if (change.size > MOST_KEYS) this.addTable(table, 'too-many-rows')
+      if (change.size > MOST_KEYS) this.addTable(table, 'too-many-keys')
     }
   }
 

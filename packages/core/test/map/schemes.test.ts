@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { MOST_SCHEMES, refusedLists, tableSchemes } from '../../src/map/schemes.ts'
+import { MOST_SCHEMES, refusedLists, schemesLeftOut, tableSchemes } from '../../src/map/schemes.ts'
 import { type RelationFacts, relationId } from '../../src/model/facts.ts'
 import { TableKeys } from '../../src/model/keys.ts'
 import { relation } from '../relation.fixture.ts'
@@ -75,6 +75,17 @@ describe('the schemes of a table', () => {
     const listing = short(wide, { lists: [['c39'], ['c0', 'c1'], ['c0']] })
     expect(listing).toEqual(expect.arrayContaining(plain))
     expect(listing).toHaveLength(MOST_SCHEMES + 2)
+  })
+
+  it('those beyond the bound are told, save for what is listed or no scheme anyway', () => {
+    const leftOut = (lists: string[][], sensitive: string[] = []) =>
+      schemesLeftOut(wide, { lists, sensitive: new Set(sensitive) }).map(String)
+    const plain = short(wide).map((name) => name.split(' ')[1])
+    expect(new Set([...leftOut([]), ...plain])).toEqual(new Set(wide.columns.keys()))
+    expect(leftOut([]).length + plain.length).toBe(41)
+    expect(leftOut([['c39'], ['c0', 'c1']])).toEqual(leftOut([]).filter((name) => name !== 'c39'))
+    expect(leftOut([], ['c39', 'c38'])).toEqual(leftOut([]).filter((name) => name !== 'c39' && name !== 'c38'))
+    expect(schemesLeftOut(posts, { lists: [], sensitive: new Set() })).toEqual([])
   })
 
   it('keys are never dropped', () => {

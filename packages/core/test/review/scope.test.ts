@@ -7,7 +7,7 @@ const table = '6:public.items'
 test('a transaction over very many rows ends up with the whole table instead of their keys', () => {
   const changes = new Changes()
   for (let row = 0; row < 20_000; row++) changes.addKeys(table, [`key ${row}`])
-  expect(changes.tables.get(table)).toEqual({ reason: 'too-many-rows' })
+  expect(changes.tables.get(table)).toEqual({ reason: 'too-many-keys' })
 })
 
 test('very many different texts become everything, and one of them may have been DDL', () => {

@@ -283,8 +283,8 @@ describe('when the table falls instead', () => {
     [1, 'keys'],
     // Beside its own key each row has the same three classes of NULL, and there is the whole table.
     [508, 'keys'],
-    [509, 'too-many-rows'],
-    [5000, 'too-many-rows'],
+    [509, 'too-many-keys'],
+    [5000, 'too-many-keys'],
   ])('%i rows of one key each', (count, wanted) => {
     const derived = derive(planOf('new'), touched(many(count)), table)
     expect('epoch' in derived ? derived.epoch : 'keys').toBe(wanted)
