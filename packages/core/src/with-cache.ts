@@ -455,7 +455,7 @@ class Engine {
   #allSettings: TableSettings | undefined
 
   #isCachedHere(relation: RelationFacts): boolean {
-    if (this.#listed === 'all') return relation.kind === 'table' || relation.kind === 'partitioned'
+    if (this.#listed === 'all') return keepsRows.has(relation.kind)
     return this.#entry(relation)?.cached === true
   }
 
@@ -913,6 +913,9 @@ function refuseOtherStore(real: Database, store: Store): void {
 }
 
 const DEFAULT_TTL_MS = 300_000
+
+/** What `tables: 'all'` caches: answers rest on these, and on views by what they read. */
+const keepsRows: ReadonlySet<RelationFacts['kind']> = new Set(['table', 'partitioned', 'materialized view'])
 
 /** How much longer than its entries a registration lives, so that a restart finds it (PROTOCOL 3.11, rule 7). */
 const REGISTERED_LONGER_MS = 60_000
