@@ -2,9 +2,10 @@ import { PgPreparedQuery } from 'drizzle-orm/pg-core'
 import type { BypassReason } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, RecordRow, RecordSource } from '../model/record.ts'
 import type { MatchedKeys } from '../ports/paths.ts'
-import { decode, type Field, mapResultRow, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
+import { decode, type Field, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
 import type { LazyQuery } from './lazy-sql.ts'
 import { loadRecords } from './load-records.ts'
+import { mapRows } from './map-rows.ts'
 import { PreparedResult } from './prepared-result.ts'
 import { everyColumn, type RecordQuestion } from './record-question.ts'
 import { sortRows } from './sort-rows.ts'
@@ -88,7 +89,7 @@ export class PreparedRead
     if (mapper) return mapper(picked as unknown[][])
     const flat = fields as readonly Field[]
     if (whole) return picked.map((row) => mapWhole(question.shape, row))
-    return picked.map((row) => mapResultRow(flat, row, this.joinsNotNullableMap))
+    return mapRows(flat, picked, this.joinsNotNullableMap)
   }
 
   override all(placeholders?: Record<string, unknown>): Promise<unknown> {

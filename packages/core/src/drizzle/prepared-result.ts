@@ -6,7 +6,6 @@ import type { ResultPlan } from '../model/result-plan.ts'
 import {
   type Field,
   is,
-  mapResultRow,
   type PreparedQuery,
   type Query,
   type ResultMapper,
@@ -14,6 +13,7 @@ import {
   Subquery,
 } from './internals.ts'
 import type { LazyQuery } from './lazy-sql.ts'
+import { mapRows } from './map-rows.ts'
 import { type StatementContext, sessionGate } from './statement-context.ts'
 
 /** A select as the read path understands it. */
@@ -141,7 +141,7 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     const flat = fields as readonly Field[]
     // The decoder of a sub-query that stands as a field is set while the statement is built.
     if (flat.some(({ field }) => is(field, Subquery))) void query.compiled
-    return rows.map((row) => mapResultRow(flat, row, this.joinsNotNullableMap))
+    return mapRows(flat, rows as unknown[][], this.joinsNotNullableMap)
   }
 
   override all(placeholders?: Record<string, unknown>): Promise<unknown> {

@@ -9,7 +9,6 @@ import {
   chunksOf,
   type Field,
   is,
-  mapResultRow,
   onUpdateOf,
   type PreparedQuery,
   type Query,
@@ -21,6 +20,7 @@ import {
   textOf,
 } from './internals.ts'
 import type { Origin } from './lazy-sql.ts'
+import { mapRows } from './map-rows.ts'
 import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
 import { type CascadeOutcome, CommitFailure, mayOpenTransaction, runInPlace, runInTransaction } from './run-cascade.ts'
@@ -246,7 +246,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   #resultOf(raw: unknown, plan: WritePlan, count: number): unknown {
     const { fields } = this.#forms
     // Trailing values are not among the fields, so Drizzle's own mapping leaves them out.
-    if (fields) return (raw as unknown[][]).map((row) => mapResultRow(fields, row, this.joinsNotNullableMap))
+    if (fields) return mapRows(fields, raw as unknown[][], this.joinsNotNullableMap)
     const compiled = this.#compile(plan)
     return restoreNative(this.#call.context.client.kind, raw, {
       command: commands[this.#call.origin.kind],
