@@ -30,9 +30,8 @@ describe(`random steps, SEED=${seed}`, () => {
     '%s over %s answers what plain Drizzle answers, whatever is read and written',
     async (...pair) => {
       const [driver, store, line] = pair
-      // Two wraps of one PGlite must share one store object.
-      const stores = await openStores(store, driver === 'pglite')
       const databases = driver === 'pglite' ? undefined : await Promise.all([freshDatabase(line), freshDatabase(line)])
+      const stores = await openStores(store, databases)
       const urls = databases && ([databases[0].url, databases[1].url] as const)
       const world = await openWorld({ driver, urls, namespace: stores.namespace, stores: stores.both })
       try {

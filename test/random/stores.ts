@@ -3,7 +3,8 @@ import { redisStore } from '@drizzle-aside/redis'
 import { memoryStore, type Store } from 'drizzle-aside'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
-import { freshRedis } from '../harness/databases.ts'
+import { type FreshDatabase, freshRedis } from '../harness/databases.ts'
+import { ageRegister } from '../harness/redis-keys.ts'
 
 export type StoreKind = 'memory' | 'node-redis' | 'ioredis'
 
@@ -13,20 +14,22 @@ export interface Stores {
   close(): Promise<unknown>
 }
 
-/** `one`: the same store object for both. */
-export async function openStores(kind: StoreKind, one: boolean): Promise<Stores> {
+/** Undefined: a PGlite, which has one database; then both are the same store object, as two wraps of one client need. */
+export async function openStores(kind: StoreKind, databases: readonly FreshDatabase[] | undefined): Promise<Stores> {
   if (kind === 'memory') {
     const store = memoryStore()
     return { both: [store, store], namespace: 'random', close: async () => {} }
   }
   const redis = await freshRedis()
+  for (const name of databases?.map(({ name }) => name) ?? ['postgres'])
+    await ageRegister(redis.url, redis.namespace, name)
   const clients = kind === 'ioredis' ? [new Redis(redis.url), new Redis(redis.url)] : await connected(redis.url)
   const [first, other] = clients.map((client) => redisStore(client)) as [Store, Store]
   const close = async () => {
     for (const client of clients) client instanceof Redis ? client.disconnect() : client.destroy()
     await redis.drop()
   }
-  return { both: [first, one ? first : other], namespace: redis.namespace, close }
+  return { both: [first, databases ? other : first], namespace: redis.namespace, close }
 }
 
 async function connected(url: string) {

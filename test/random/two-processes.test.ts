@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { Client } from 'pg'
 import { describe, expect, test } from 'vitest'
 import { freshDatabase, freshRedis } from '../harness/databases.ts'
+import { ageRegister } from '../harness/redis-keys.ts'
 import { bundle, type Edit } from './bundle.ts'
 import { judgeReads, type Verdict } from './judge-reads.ts'
 import { races } from './mutants.ts'
@@ -28,6 +29,7 @@ async function runTwo(size: { reads: number; writes: number }, edits: readonly E
   ])
   try {
     await createSlots(database.url)
+    await ageRegister(redis.url, redis.namespace, database.name)
     const base = `${process.hrtime.bigint()}`
     const given = {
       database: database.url,

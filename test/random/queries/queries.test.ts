@@ -28,8 +28,8 @@ describe(`random queries, SEED=${seed}`, () => {
   test.each(pairs)(
     '%s over %s answers what plain Drizzle answers, whatever is asked and written',
     async (driver, store, line) => {
-      const stores = await openStores(store, driver === 'pglite')
       const databases = driver === 'pglite' ? undefined : await Promise.all([freshDatabase(line), freshDatabase(line)])
+      const stores = await openStores(store, databases)
       const urls = databases && ([databases[0].url, databases[1].url] as const)
       const world = await openWorld({ driver, urls, namespace: stores.namespace, stores: stores.both, scene })
       try {
