@@ -36,6 +36,7 @@ function remover() {
   const store: GuardedStore = {
     name: 'by hand',
     processLocal: false,
+    broken: { reads: false, fills: false },
     read: refuse,
     mint: refuse,
     write: refuse,

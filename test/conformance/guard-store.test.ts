@@ -179,15 +179,16 @@ describe('a store that does not answer', () => {
 })
 
 describe('timers', () => {
-  test('one serves all reads, and it ends with them', async () => {
+  test('one serves all reads, one all fills, and they end with them', async () => {
     const { guard, clock, events } = guarded()
     for (let round = 0; round < 5; round++) {
       await Promise.all(Array.from({ length: 10 }, (_, index) => guard.read([`k${index}`])))
       await guard.mint([{ key: 's', text: 'x' }], 1_000)
     }
-    expect(clock.pending()).toBe(1)
-    await guard.remove(['a'])
+    // One for reads and one for fills, for each has a breaker.
     expect(clock.pending()).toBe(2)
+    await guard.remove(['a'])
+    expect(clock.pending()).toBe(3)
     await clock.advanceAndSettle(250)
     expect(clock.pending()).toBe(0)
     expect(events).toEqual([])
@@ -274,5 +275,143 @@ describe('what goes through', () => {
     expect(await guard.read(['e'])).toBeUndefined()
     expect(guard).toMatchObject({ name: 'memory', processLocal: true })
     expect(events).toMatchObject([{ type: 'storeFailed', step: 'read', error: { code: 'ASIDE_CLOSED' } }])
+  })
+})
+
+describe('a breaker', () => {
+  /** A store that fails as long as it is told to. */
+  function failing() {
+    const state = { down: true, reads: 0, mints: 0, writes: 0 }
+    const inner = memoryStore()
+    const answer = <T>(value: () => Promise<T>): Promise<T> => (state.down ? broken() : value())
+    const made = guarded({
+      read: (keys) => {
+        state.reads++
+        return answer(() => inner.read(keys))
+      },
+      mint: (stamps, ttlMs) => {
+        state.mints++
+        return answer(() => inner.mint(stamps, ttlMs))
+      },
+      write: (...entry) => {
+        state.writes++
+        return answer(() => inner.write(...entry))
+      },
+      remove: () => broken(),
+    })
+    const told = (): string[] => made.events.map(({ type }) => type).filter((type) => type.startsWith('breaker'))
+    const read = async (times = 1): Promise<void> => {
+      for (let at = 0; at < times; at++) await made.guard.read(['a'])
+    }
+    return { ...made, state, told, read }
+  }
+
+  test('opens after five failures; then nobody asks the store, and nobody waits', async () => {
+    const { guard, state, events, read } = failing()
+    await read(4)
+    expect(guard.broken).toEqual({ reads: false, fills: false })
+    await read(1)
+    expect(guard.broken).toEqual({ reads: true, fills: false })
+    expect(events.at(-1)).toEqual({ type: 'breakerOpened', of: 'reads', failures: 5, answers: 0 })
+    const count = events.length
+    expect(await guard.read(['a'])).toBeUndefined()
+    await read(100)
+    expect(state.reads).toBe(5)
+    expect(events).toHaveLength(count)
+  })
+
+  test('stays closed while more is answered than fails, and forgets what is older than five seconds', async () => {
+    const { state, told, read, clock } = failing()
+    for (let round = 0; round < 50; round++) {
+      state.down = round % 3 === 0
+      await read()
+    }
+    expect(told()).toEqual([])
+    state.down = true
+    for (let round = 0; round < 20; round++) {
+      await read()
+      clock.advance(1_600)
+    }
+    expect(told()).toEqual([])
+  })
+
+  test('tries the store once, after half a second; the one who tries does not wait for it', async () => {
+    const { guard, state, events, told, read, clock } = failing()
+    await read(5)
+    clock.advance(499)
+    await read(3)
+    expect(state.reads).toBe(5)
+    clock.advance(1)
+    state.down = false
+    const both = [guard.read(['a']), guard.read(['a'])]
+    await settle()
+    expect(await Promise.all(both)).toEqual([undefined, undefined])
+    await settle()
+    expect(state.reads).toBe(6)
+    expect(told()).toEqual(['breakerOpened', 'breakerClosed'])
+    expect(events.at(-1)).toEqual({ type: 'breakerClosed', of: 'reads', openMs: 500 })
+    expect(await guard.read(['a'])).toEqual([null])
+  })
+
+  test('waits twice as long after each try that fails, at most eight seconds', async () => {
+    const { state, read, clock } = failing()
+    await read(5)
+    for (const pause of [500, 1_000, 2_000, 4_000, 8_000, 8_000]) {
+      const before = state.reads
+      clock.advance(pause - 1)
+      await read(2)
+      expect(state.reads).toBe(before)
+      clock.advance(1)
+      await read(2)
+      await settle()
+      expect(state.reads).toBe(before + 1)
+    }
+  })
+
+  test('counts what is late, and does not take a late answer for a sign of life', async () => {
+    const answers: (() => void)[] = []
+    const hanging = () => new Promise<null[]>((resolve) => void answers.push(() => resolve([null])))
+    const { guard, clock, events } = guarded({ read: hanging })
+    for (let at = 0; at < 5; at++) {
+      const read = guard.read(['a'])
+      await clock.advanceAndSettle(51)
+      await read
+    }
+    expect(guard.broken.reads).toBe(true)
+    for (const answer of answers.splice(0)) answer()
+    await settle()
+    expect(guard.broken.reads).toBe(true)
+    // The try hangs as well: it is one, however many ask meanwhile.
+    clock.advance(500)
+    for (let at = 0; at < 3; at++) expect(await guard.read(['a'])).toBeUndefined()
+    expect(answers).toHaveLength(1)
+    await clock.advanceAndSettle(51)
+    expect(guard.broken.reads).toBe(true)
+    clock.advance(1_000)
+    await guard.read(['a'])
+    answers.at(-1)?.()
+    await settle()
+    expect(guard.broken.reads).toBe(false)
+    expect(events.at(-1)?.type).toBe('breakerClosed')
+  })
+
+  test('judges fills apart: a store that keeps nothing new still answers', async () => {
+    const { guard, state, told, read } = failing()
+    for (let at = 0; at < 5; at++) await guard.mint([{ key: 's', text: 'x' }], 60_000)
+    expect(guard.broken).toEqual({ reads: false, fills: true })
+    guard.write('e', 'E', 60_000, [], 0)
+    expect(await guard.mint([{ key: 's', text: 'x' }], 60_000)).toBeUndefined()
+    expect([state.mints, state.writes]).toEqual([5, 0])
+    state.down = false
+    await read()
+    expect(state.reads).toBe(1)
+    expect(told()).toEqual(['breakerOpened'])
+  })
+
+  test('leaves removals alone: each is asked for, whatever failed before', async () => {
+    const { guard, events } = failing()
+    for (let at = 0; at < 20; at++) expect(await guard.remove(['a'])).toBe(false)
+    expect(guard.broken).toEqual({ reads: false, fills: false })
+    expect(events).toHaveLength(20)
   })
 })

@@ -237,6 +237,33 @@ describe('a slow store', () => {
   })
 })
 
+describe('a store that hangs', () => {
+  test('after five reads nobody waits for it; it is tried by one question, and hits go on when it is back', async () => {
+    let down = false
+    const app = await open(gatedStore(memoryStore(), () => (down ? new Promise<void>(() => {}) : undefined)))
+    await byId(app, 1)
+    down = true
+    for (let at = 0; at < 5; at++) {
+      const read = byId(app, 1).then((rows) => rows)
+      await clock.advanceAndSettle(51)
+      expect(await read).toMatchObject([{ id: 1 }])
+    }
+    expect(app.told.of('breakerOpened')).toEqual([{ type: 'breakerOpened', of: 'reads', failures: 5, answers: 0 }])
+    const { health, explain } = app.db.$aside
+    expect(health()).toMatchObject({ state: 'degraded', remarks: [expect.stringContaining('until it answers')] })
+    // The clock stands still: whoever waited would wait for ever.
+    for (let at = 0; at < 20; at++) expect(await byId(app, 1)).toMatchObject([{ id: 1 }])
+    expect(app.told.of('storeLate')).toHaveLength(5)
+    expect(app.db.$aside.stats().bypassed).toEqual({ 'store-failed': 25 })
+    down = false
+    clock.advance(500)
+    await byId(app, 1)
+    await expect.poll(() => app.told.of('breakerClosed').length).toBe(1)
+    expect((await explain(byId(app, 1))).state).toBe('hit')
+    expect(health().state).toBe('ok')
+  })
+})
+
 describe('E-cut: the store cannot be reached after the commit', () => {
   /** A store that can be cut off from one process. */
   function cuttable(inner: Store): { store: Store; cut(): void; heal(): void } {

@@ -873,6 +873,13 @@ class Engine {
     if (this.#catalog.state === 'failed')
       remarks.push('The catalog cannot be read: no row is cached. Check the role and the connection.')
     if (this.#delivery.pending) remarks.push('Invalidations wait for the store: no hit is served. Check the store.')
+    const { broken } = this.#shared.guard
+    if (broken.reads)
+      remarks.push('The store failed again and again: reads go to the database until it answers. Check the store.')
+    if (broken.fills)
+      remarks.push(
+        'The store keeps nothing new: what it has is served, misses go to the database. Check its memory and rights.',
+      )
     const registered = this.#identity && !this.#closed ? this.#registrar.refuses() : undefined
     if (registered === 'register-stale')
       remarks.push(

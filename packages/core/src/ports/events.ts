@@ -5,6 +5,9 @@ export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind 
 /** A call to the store that may fail or be late. */
 export type StoreStep = 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'enter'
 
+/** What has a circuit breaker of its own. */
+export type BreakerOf = 'reads' | 'fills'
+
 /** Everything the extension says aloud. One union: stats, metrics, traces and tests listen to the same script. */
 export type AsideEvent =
   | { type: 'hit'; table: string; kind: ReadKind }
@@ -26,6 +29,8 @@ export type AsideEvent =
     }
   | { type: 'storeFailed'; step: StoreStep | 'close'; error: unknown }
   | { type: 'storeLate'; step: StoreStep; deadlineMs: number }
+  | { type: 'breakerOpened'; of: BreakerOf; failures: number; answers: number }
+  | { type: 'breakerClosed'; of: BreakerOf; openMs: number }
   | { type: 'registered'; version: string; parts: number }
   | { type: 'registerChanged'; version: string }
   | { type: 'registerLost' }

@@ -1,5 +1,6 @@
 import type { Clock } from '../ports/clock.ts'
 import type { AsideEvent, Listener } from '../ports/events.ts'
+import type { Breaker } from './breaker.ts'
 import { Deadlines, Waited } from './deadlines.ts'
 
 /** The calls that are waited for. */
@@ -17,21 +18,34 @@ export interface Question<T> {
 
 /**
  * Asks the store and settles in time, whatever the store does: an answer, an exception, a rejection, silence.
- * What comes after the deadline is ignored.
- *
- * Every awaited call passes here and ends in `Call.end` with its outcome: this is where a circuit breaker will count.
+ * What comes after the deadline is ignored. While the breaker is open, the store is not asked at all, but by the one
+ * question that tries it.
  */
 export class AskInTime {
   readonly #deadlines: Deadlines
   readonly #emit: Listener
+  readonly #breaker: Breaker | undefined
 
-  constructor(clock: Clock, deadlineMs: number, emit: Listener) {
+  constructor(clock: Clock, deadlineMs: number, emit: Listener, breaker?: Breaker) {
     this.#deadlines = new Deadlines(clock, deadlineMs)
     this.#emit = emit
+    this.#breaker = breaker
   }
 
   ask<T>(question: Question<T>): void {
-    const call = new Call(question, this.#deadlines.ms, this.#emit)
+    if (this.#breaker?.isOpen) this.#askWhileOpen(question, this.#breaker)
+    else this.#send(new Call(question, this.#deadlines.ms, this.#emit, this.#breaker, false))
+  }
+
+  /** Nobody waits for a store that was not there a moment ago. */
+  #askWhileOpen<T>(question: Question<T>, breaker: Breaker): void {
+    question.settle(undefined)
+    if (!breaker.takesTry()) return
+    this.#send(new Call({ ...question, settle: nothing }, this.#deadlines.ms, this.#emit, breaker, true))
+  }
+
+  #send<T>(call: Call<T>): void {
+    const { question } = call
     try {
       question.ask().then(
         (value) => call.answer(value),
@@ -51,6 +65,8 @@ class Call<T> extends Waited {
     readonly question: Question<T>,
     readonly deadlineMs: number,
     readonly emit: Listener,
+    readonly breaker: Breaker | undefined,
+    readonly isTry: boolean,
   ) {
     super()
   }
@@ -82,5 +98,10 @@ class Call<T> extends Waited {
     this.over = true
     this.question.settle(answer)
     if (event !== undefined) this.emit(event)
+    if (this.isTry) this.breaker?.tried(event === undefined)
+    else if (event === undefined) this.breaker?.answered()
+    else this.breaker?.failed()
   }
 }
+
+const nothing = (): void => {}

@@ -4,6 +4,7 @@ import type { Listener } from '../ports/events.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { RegisterAnswer, RegisterSight, Store } from '../ports/store.ts'
 import { type AskedStep, AskInTime } from './ask-in-time.ts'
+import { Breaker } from './breaker.ts'
 import { MergeReads } from './merge-reads.ts'
 
 export interface GuardOptions {
@@ -21,7 +22,8 @@ type Sights = (RegisterSight | null)[]
 
 /**
  * Stands between a {@link Store} and the paths that use it, so that no query fails or hangs with its cache: every call
- * settles within its deadline, nothing rejects, and reads of one tick are one round trip.
+ * settles within its deadline, nothing rejects, and reads of one tick are one round trip. Reads and fills have a circuit
+ * breaker each; invalidations have none, for they must arrive: the delivery's queue is what spares writers the waiting.
  *
  * @example
  * const guarded = guardStore(memoryStore(), { clock: systemClock, emit: (event) => log(event) })
@@ -29,7 +31,10 @@ type Sights = (RegisterSight | null)[]
  */
 export function guardStore(store: Store, options: GuardOptions): GuardedStore {
   const { clock, emit, readDeadlineMs = 50, removeDeadlineMs = 250 } = options
-  const onRead = new AskInTime(clock, readDeadlineMs, emit)
+  const reading = new Breaker('reads', clock, emit)
+  const filling = new Breaker('fills', clock, emit)
+  const onRead = new AskInTime(clock, readDeadlineMs, emit, reading)
+  const onFill = new AskInTime(clock, readDeadlineMs, emit, filling)
   const onWrite = new AskInTime(clock, removeDeadlineMs, emit)
   const reads = new MergeReads((keys, settle) =>
     onRead.ask({
@@ -46,15 +51,25 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
     read: (keys) => reads.read(keys),
     mint: (stamps, ttlMs) =>
       new Promise<Values | undefined>((settle) =>
-        onRead.ask<Values>({
+        onFill.ask<Values>({
           step: 'mint',
           ask: () => store.mint(stamps, ttlMs),
           check: (values) => checkValues(values, stamps.length),
           settle,
         }),
       ),
+    get broken() {
+      return { reads: reading.isOpen, fills: filling.isOpen }
+    },
     write(key, text, ttlMs, keepAlive, stampTtlMs) {
-      attempt(() => store.write(key, text, ttlMs, keepAlive, stampTtlMs)).catch(failed('write'))
+      if (filling.isOpen) return
+      attempt(() => store.write(key, text, ttlMs, keepAlive, stampTtlMs)).then(
+        () => filling.answered(),
+        (error) => {
+          failed('write')(error)
+          filling.failed()
+        },
+      )
     },
     remove: (keys) =>
       new Promise((resolve) =>
