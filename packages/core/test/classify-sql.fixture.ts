@@ -80,6 +80,7 @@ function relation(
     reads: [],
     volatileView: false,
     unsteadyView: false,
+    volatileRefresh: false,
     ...more,
   }
 }
@@ -114,6 +115,7 @@ const relations = [
   relation('guarded', { id: 'integer' }, { rowSecurity: true, volatileView: true }),
   relation('far', { id: 'integer' }, { kind: 'foreign table' }),
   relation('post_stats', { author_id: 'integer', n: 'bigint' }, { kind: 'materialized view' }),
+  relation('loud_stats', { n: 'integer' }, { kind: 'materialized view', volatileRefresh: true }),
 ]
 
 /** Built-in functions that the cases call; the real server's own list takes their place in its test. */
@@ -147,6 +149,7 @@ export function factsOf(more: Partial<CatalogFacts> = {}): CatalogFacts {
     relations: new Map(relations.map((each) => [each.id, each])),
     quietFunctions: new Set(quiet.split(/\s+/)),
     volatileOperators: false,
+    refreshTriggers: false,
     ...more,
   }
 }

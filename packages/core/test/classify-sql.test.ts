@@ -3,7 +3,7 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../../../test/harness/databases.ts'
 import { beyondCache, classifySql, verdictCache, writesBeyond } from '../src/map/classify-sql.ts'
-import type { CatalogFacts } from '../src/model/facts.ts'
+import type { CatalogFacts, RelationFacts } from '../src/model/facts.ts'
 import {
   harmless,
   pureReads,
@@ -77,6 +77,12 @@ describe('an unknown write', () => {
     expect('reason' in verdict && verdict.reason.length > 0).toBe(true)
   })
 
+  test('every refresh, where an event trigger or an operator may write, or the catalog has not been read', () => {
+    const text = 'refresh materialized view post_stats'
+    for (const unsure of [factsOf({ refreshTriggers: true }), factsOf({ volatileOperators: true }), undefined])
+      expect(classifySql(text, unsure)).toMatchObject({ kind: 'write', tables: 'unknown' })
+  })
+
   test('every select, while the catalog has not been read', () => {
     for (const text of [...pureReads, ...volatileReads.filter((text) => !/^(show|explain|declare)/.test(text))]) {
       expect(classifySql(text, undefined).kind).toBe('write')
@@ -85,6 +91,32 @@ describe('an unknown write', () => {
 
   test('every select, where an operator runs a volatile function', () => {
     for (const text of pureReads) expect(classifySql(text, factsOf({ volatileOperators: true })).kind).toBe('write')
+  })
+})
+
+describe('a refresh that changes nothing but its view', () => {
+  const stats = { schema: 'public', name: 'post_stats' }
+  test.each([
+    'refresh materialized view post_stats',
+    'REFRESH MATERIALIZED VIEW CONCURRENTLY Public.Post_Stats',
+    'refresh materialized view concurrently "post_stats" with no data',
+    'refresh materialized view "public"."post_stats" with data;',
+  ])('%s', (text) => {
+    expect(classifySql(text, facts)).toMatchObject({ kind: 'write', tables: [stats], ddl: false })
+  })
+
+  test('without a schema any view of that name may be meant, and if one of them may write, anything', () => {
+    const view = facts.relations.get('6:public.post_stats') as RelationFacts
+    const withOther = (volatileRefresh: boolean) => {
+      const other = { ...view, id: '3:app.post_stats', schema: 'app', volatileRefresh }
+      return factsOf({ relations: new Map([...facts.relations, [other.id, other]]) })
+    }
+    const text = 'refresh materialized view post_stats'
+    expect(classifySql(text, withOther(false))).toMatchObject({
+      tables: [stats, { schema: 'app', name: 'post_stats' }],
+    })
+    expect(classifySql(text, withOther(true))).toMatchObject({ tables: 'unknown' })
+    expect(classifySql(`${text.replace('post', 'public.post')}`, withOther(true))).toMatchObject({ tables: [stats] })
   })
 })
 

@@ -30,6 +30,7 @@ export function relation(columns: string, parts: Partial<RelationFacts> = {}): R
     reads: [],
     volatileView: false,
     unsteadyView: false,
+    volatileRefresh: false,
     ...parts,
   }
 }

@@ -167,8 +167,12 @@ ruled as (
 ),
 tree as materialized (
   select 'view' as kind, w.ev_class as class, w.ev_action::text as body
-  from pg_catalog.pg_rewrite w join rel on rel.oid = w.ev_class and rel.relkind = 'v'
+  from pg_catalog.pg_rewrite w join rel on rel.oid = w.ev_class and rel.relkind in ('v', 'm')
   where w.ev_type = '1'
+  union all
+  select 'view', i.indrelid, concat_ws(' ', i.indexprs::text, i.indpred::text)
+  from pg_catalog.pg_index i join rel on rel.oid = i.indrelid and rel.relkind = 'm'
+  where i.indexprs is not null or i.indpred is not null
   union all
   select 'policy', p.polrelid, string_agg(concat_ws(' ', p.polname, p.polcmd, p.polpermissive, p.polroles::text,
       p.polqual::text, p.polwithcheck::text), ' ' order by p.polname)
@@ -194,7 +198,7 @@ fn as materialized (
   from pg_catalog.pg_proc p left join aggregate g on g.oid = p.oid
 ),
 mark as (
-  select tree.class, md5(string_agg(tree.body, ' ' order by tree.kind)) as text from tree group by tree.class
+  select tree.class, md5(string_agg(tree.body, ' ' order by tree.kind, tree.body)) as text from tree group by tree.class
 ),
 tag as materialized (
   select distinct tree.kind, tree.class, m[1] as name, m[2]::oid as oid
@@ -247,6 +251,9 @@ select json_build_object(
     or exists (select from pg_catalog.pg_type t join fn on fn.oid in (t.typinput, t.typoutput)
       where t.oid >= ${firstUserOid} and t.typtype = 'b' and t.typelem = 0 and fn.mood = 'volatile')
     or exists (select from looks where looks.kind = 'domain' and looks.mood = 'volatile'),
+  'refreshTriggers', exists (select from pg_catalog.pg_event_trigger e
+    where e.evtenabled <> 'D' and e.evtevent <> 'login'
+      and (e.evttags is null or 'REFRESH MATERIALIZED VIEW' = any (e.evttags))),
   'inherits', (select json_agg(json_build_array(h.inhrelid::int8, h.inhparent::int8) order by h.inhrelid, h.inhparent)
     from pg_catalog.pg_inherits h join rel on rel.oid = h.inhrelid),
   'relations', (select json_agg(json_build_array(rel.oid::int8, rel.nspname, rel.relname, rel.relkind,

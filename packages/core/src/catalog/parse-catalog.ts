@@ -59,6 +59,7 @@ export function parseCatalog(text: string, identity: ServerIdentity, version: nu
     relations,
     quietFunctions: new Set(asTexts(answer.quiet)),
     volatileOperators: asFlag(answer.volatileOperators),
+    refreshTriggers: asFlag(answer.refreshTriggers),
   }
   return { facts, marks }
 }
@@ -270,6 +271,7 @@ function rawKey(tuple: unknown): RawKey {
 function relationFacts(raw: RawRelation, house: House): RelationFacts {
   const reads = raw.kind === 'view' ? readThroughViews(raw, house) : []
   const below = [raw, ...reads]
+  const mayWrite = (one: RawRelation): boolean => moodOfReading(one) === 'volatile'
   return {
     id: raw.id,
     oid: raw.oid,
@@ -289,9 +291,19 @@ function relationFacts(raw: RawRelation, house: House): RelationFacts {
     family: idsOf([...closure(raw.oid, house.parents), ...closure(raw.oid, house.children)], house),
     inheritanceChildren: raw.kind !== 'partitioned' && house.children.has(raw.oid),
     reads: reads.map((one) => one.id),
-    volatileView: below.some((one) => one.mood === 'volatile'),
+    volatileView: below.some(mayWrite),
     unsteadyView: raw.kind === 'view' && below.some((one) => one.kind === 'view' && one.mood !== 'steady'),
+    volatileRefresh: raw.kind === 'materialized view' && isVolatileRefresh(raw, house),
   }
+}
+
+/** What a materialised view calls runs when it is refreshed, not when it is read. */
+const moodOfReading = ({ kind, mood }: RawRelation): Mood => (kind === 'materialized view' ? 'steady' : mood)
+
+/** A foreign table may be anything over there. */
+function isVolatileRefresh(raw: RawRelation, house: House): boolean {
+  if (raw.mood === 'volatile') return true
+  return readThroughViews(raw, house).some((one) => moodOfReading(one) === 'volatile' || one.kind === 'foreign table')
 }
 
 function uniqueFacts(raw: RawRelation): Pick<RelationFacts, 'primaryKey' | 'uniqueKeys' | 'uniqueIndexColumns'> {
@@ -388,10 +400,10 @@ function idsOf(oids: readonly number[], house: House): RelationId[] {
 }
 
 function markOf(raw: RawRelation, facts: RelationFacts): RelationMark {
-  const { family, reads, rowSecurity, volatileView, unsteadyView } = facts
+  const { family, reads, rowSecurity, volatileView, unsteadyView, volatileRefresh } = facts
   const around = [family, reads, [...facts.updatedByParents], facts.incoming.map((key) => key.child), facts.outgoing]
   return {
-    text: JSON.stringify([raw.all, around, rowSecurity, volatileView, unsteadyView]),
+    text: JSON.stringify([raw.all, around, rowSecurity, volatileView, unsteadyView, volatileRefresh]),
     writers: [...raw.triggers, ...raw.rules].map((one) => JSON.stringify(one)),
   }
 }

@@ -2,7 +2,7 @@
 import type { CatalogFacts, RelationId } from '../model/facts.ts'
 import type { SqlVerdict, WriteVerdict } from '../model/verdict.ts'
 import { readDml, readQuery } from './read-statement.ts'
-import { isWord, parseStatements, type SqlNode } from './sql-tokens.ts'
+import { isOp, isWord, parseStatements, type SqlNode } from './sql-tokens.ts'
 
 export type { NamedTable, SqlVerdict, WriteVerdict } from '../model/verdict.ts'
 
@@ -155,7 +155,8 @@ const statements: ReadonlyMap<string, Classify> = new Map<string, Classify>([
   ...each('commit end', (nodes, facts) => (isWord(nodes[1], 'prepared') ? dml(nodes, facts) : commit(nodes, facts))),
   ...each('rollback abort', classifyRollback),
   ['prepare', (nodes) => (isWord(nodes[1], 'transaction') ? { kind: 'prepare-transaction' } : { kind: 'harmless' })],
-  ...each('insert update delete merge truncate copy refresh execute fetch move', dml),
+  ...each('insert update delete merge truncate copy execute fetch move', dml),
+  ['refresh', classifyRefresh],
   ...each('do call create alter drop comment grant revoke security reassign import load cluster reindex', ddl),
 ])
 
@@ -183,6 +184,38 @@ function classifyDeclare(nodes: Nodes, facts: CatalogFacts | undefined): SqlVerd
 
 function classifySet(nodes: Nodes): SqlVerdict {
   return { kind: 'session', local: isWord(nodes[1], 'local', 'transaction', 'constraints') }
+}
+
+/**
+ * A refresh runs the query of the view, evaluates its indexes, and fires event triggers; where none of that may write, the
+ * view alone changes. A name without schema means any view of that name: the session may have another search path.
+ */
+function classifyRefresh(nodes: Nodes, facts: CatalogFacts | undefined): WriteVerdict {
+  const named = nodes.slice(isWord(nodes[3], 'concurrently') ? 4 : 3)
+  const qualified = isOp(named[1], '.')
+  const chain = qualified ? [named[0], named[2]] : [named[0]]
+  const understood =
+    isWord(nodes[1], 'materialized') &&
+    isWord(nodes[2], 'view') &&
+    chain.every(isName) &&
+    isWithData(named.slice(qualified ? 3 : 1))
+  if (!facts || !understood) return write('a refresh that is not understood', false)
+  const [name, schema] = chain.map((node) => node?.text).reverse()
+  const views = [...facts.relations.values()].filter(
+    (one) => one.kind === 'materialized view' && one.name === name && (!qualified || one.schema === schema),
+  )
+  const mayWrite =
+    facts.volatileOperators || facts.refreshTriggers || views.some(({ volatileRefresh }) => volatileRefresh)
+  if (views.length === 0 || mayWrite) return write(`refreshing ${name} may write`, false)
+  return { kind: 'write', tables: views.map(({ schema, name }) => ({ schema, name })), ddl: false, reason: 'refresh' }
+}
+
+const isName = (node: SqlNode | undefined): boolean => node?.kind === 'word' || node?.kind === 'name'
+
+/** Nothing, WITH DATA or WITH NO DATA. */
+function isWithData(nodes: Nodes): boolean {
+  const words = nodes.map((node) => (isWord(node) ? node.text : '?')).join(' ')
+  return ['', 'with data', 'with no data'].includes(words)
 }
 
 /** DISCARD TEMP drops tables: another relation may answer to their names. */

@@ -104,6 +104,8 @@ export interface RelationFacts {
    * stable functions of the user, anything unknown). Never cached. True wherever `volatileView` is true for a view.
    */
   readonly unsteadyView: boolean
+  /** For materialised views: refreshing it runs a volatile function or reads a foreign table, and may write anything. */
+  readonly volatileRefresh: boolean
 }
 
 /** Settings of the session that may change what a query answers; part of every entry's identity. */
@@ -137,6 +139,8 @@ export interface CatalogFacts {
   readonly quietFunctions: ReadonlySet<string>
   /** A user-made operator or cast runs a volatile function: no raw SELECT is certain to be a read. */
   readonly volatileOperators: boolean
+  /** An event trigger fires when a materialised view is refreshed, and may write anything. */
+  readonly refreshTriggers: boolean
 }
 
 /** The relation that a Drizzle table names; unqualified names follow the search path as PostgreSQL does. */

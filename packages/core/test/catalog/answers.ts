@@ -6,6 +6,7 @@ interface AnswerParts {
   quiet?: unknown
   schemas?: unknown
   volatileOperators?: unknown
+  refreshTriggers?: unknown
   standby?: boolean
 }
 
@@ -17,6 +18,7 @@ export function answer(parts: AnswerParts): string {
     schemas: ['pg_catalog', 'public'],
     quiet: [],
     volatileOperators: false,
+    refreshTriggers: false,
     inherits: null,
     ...listsOf(relations ?? []),
     ...rest,

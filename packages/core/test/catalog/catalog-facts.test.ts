@@ -114,6 +114,17 @@ const ddl = `
   create view v_like as select id from plain where words like 'a%' and body @> '{"a":1}' and id = any (array[1, 2]) and at > '2020-01-01';
   create materialized view m_now as select now() as n, id from parents;
   create view v_over_m as select n from m_now;
+  create materialized view m_plain as select count(*) as n from parents;
+  create materialized view m_none as select 1 as n;
+  create materialized view m_volatile as select pure_fn(code) as n from parents with no data;
+  create materialized view m_over_view as select n from v_vol_fn with no data;
+  create materialized view m_over_m as select n from m_volatile with no data;
+  create view v_over_volatile as select n from m_volatile;
+  create materialized view m_spied as select id from spied;
+  create function later_fn(int) returns int immutable language sql as 'select $1';
+  create materialized view m_indexed as select id from parents;
+  create index on m_indexed (later_fn(id)) where later_fn(id) > 0;
+  alter function later_fn(int) volatile;
 
   create schema one;
   create schema two;
@@ -404,6 +415,31 @@ describe.each(engines)('facts read from %s', (_, open) => {
         volatileView: mood === 'volatile',
         unsteadyView: mood !== 'steady',
       })
+    })
+
+    it('a materialised view runs what it calls when it is refreshed, and not when it is read', () => {
+      const views = [...facts.relations.values()].filter(({ name }) => /^(m_|v_over)/.test(name))
+      expect(new Set(views.filter(({ volatileRefresh }) => volatileRefresh).map(({ name }) => name))).toEqual(
+        new Set(['m_volatile', 'm_over_view', 'm_spied', 'm_indexed']),
+      )
+      expect(views.filter(({ volatileView }) => volatileView).map(({ name }) => name)).toEqual(['v_over_random'])
+    })
+
+    it('an event trigger that a refresh fires is noticed', async (context) => {
+      expect(facts.refreshTriggers).toBe(false)
+      const make = (name: string, more: string) =>
+        `create event trigger ${name} on ddl_command_end ${more} execute function eventful()`
+      await engine.exec(`create function eventful() returns event_trigger language plpgsql as 'begin end'`)
+      if (!(await attempt(engine, make('other', `when tag in ('CREATE TABLE')`)))) return context.skip()
+      expect((await engine.facts()).refreshTriggers).toBe(false)
+      for (const more of ['', `when tag in ('CREATE TABLE', 'REFRESH MATERIALIZED VIEW')`]) {
+        await engine.exec(make('own', more))
+        expect((await engine.facts()).refreshTriggers, more).toBe(true)
+        await engine.exec('alter event trigger own disable')
+        expect((await engine.facts()).refreshTriggers).toBe(false)
+        await engine.exec('drop event trigger own')
+      }
+      await engine.exec('drop event trigger other')
     })
 
     it('a view of what the server is doing is never steady', () => {

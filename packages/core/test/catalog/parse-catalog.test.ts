@@ -163,7 +163,13 @@ describe('comparing', () => {
 
   it('the search path, the role, the server and the functions are elsewhere', () => {
     const relations = [relation(1, 'users'), relation(2, 'posts')]
-    const changes = [{ schemas: ['two'] }, { quiet: ['lower'] }, { volatileOperators: true }, { standby: true }]
+    const changes = [
+      { schemas: ['two'] },
+      { quiet: ['lower'] },
+      { volatileOperators: true },
+      { refreshTriggers: true },
+      { standby: true },
+    ]
     for (const change of changes)
       expect(diff({ relations, ...change })).toMatchObject({ relations: [], elsewhere: true })
   })

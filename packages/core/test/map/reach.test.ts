@@ -29,6 +29,7 @@ function facts(house: House): CatalogFacts {
     relations,
     quietFunctions: new Set(),
     volatileOperators: false,
+    refreshTriggers: false,
   }
 }
 
@@ -56,6 +57,7 @@ function relation(id: string, parts: Partial<RelationFacts>): RelationFacts {
     reads: [],
     volatileView: false,
     unsteadyView: false,
+    volatileRefresh: false,
     ...parts,
   }
 }
