@@ -30,6 +30,7 @@ import {
   type CompiledForm,
   changedColumns,
   compileForm,
+  computedColumns,
   isPlain,
   userStatement,
   type WriteForms,
@@ -339,18 +340,22 @@ function otherNames({ from, joins }: WriteForms['config']): (string | undefined)
   return from === undefined ? joined : [is(from, Table) ? aliasOf(from) : undefined, ...joined]
 }
 
-function changesOf({ kind, config }: WriteOrigin, shape: TableShape): Pick<WriteStatement, 'changed' | 'conflict'> {
+type Changes = Pick<WriteStatement, 'changed' | 'computed' | 'conflict'>
+
+function changesOf({ kind, config }: WriteOrigin, shape: TableShape): Changes {
   if (kind === 'update') {
     const hasOnUpdate = (column: unknown): boolean => onUpdateOf(column as Column) !== undefined
-    return { conflict: 'none', changed: changedColumns(shape, config.set ?? {}, hasOnUpdate) }
+    const changed = changedColumns(shape, config.set ?? {}, hasOnUpdate)
+    return { conflict: 'none', changed, computed: computedColumns(shape, config.set ?? {}, hasOnUpdate) }
   }
-  if (kind === 'delete' || !config.onConflict) return { conflict: 'none', changed: new Set() }
+  const computed = new Set<string>()
+  if (kind === 'delete' || !config.onConflict) return { conflict: 'none', changed: new Set(), computed }
   const set = taggedSet(config.onConflict)
-  if (set) return { conflict: 'update', changed: set }
+  if (set) return { conflict: 'update', changed: set, computed }
   const last = textOf(chunksOf(config.onConflict)?.at(-1))
   return last?.endsWith('do nothing')
-    ? { conflict: 'nothing', changed: new Set() }
-    : { conflict: 'update', changed: 'all' }
+    ? { conflict: 'nothing', changed: new Set(), computed }
+    : { conflict: 'update', changed: 'all', computed }
 }
 
 const changedBySet = Symbol('drizzle-aside.changed-columns')

@@ -197,3 +197,16 @@ export function changedColumns(
   const changed = shape.columns.filter(({ key, column }) => set[key] !== undefined || hasOnUpdate(column))
   return new Set(changed.map(({ name }) => name))
 }
+
+/** Of these, the ones that are set to expressions, or by a function that may give one. */
+export function computedColumns(
+  shape: TableShape,
+  set: Record<string, unknown>,
+  hasOnUpdate: (column: unknown) => boolean,
+): Set<string> {
+  const computed = shape.columns.filter(({ key, column }) => {
+    const value = set[key]
+    return value === undefined ? hasOnUpdate(column) : is(value, SQL)
+  })
+  return new Set(computed.map(({ name }) => name))
+}

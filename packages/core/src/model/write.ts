@@ -10,6 +10,8 @@ export interface WriteQuestion {
   readonly relation: RelationFacts
   /** Database names of the columns in SET or in DO UPDATE SET, on-update columns included; 'all' when not known. */
   readonly changed: ReadonlySet<string> | 'all'
+  /** Of those, the columns of an update that are set to expressions: their values may differ from row to row. */
+  readonly computed: ReadonlySet<string>
   readonly conflict: 'none' | 'nothing' | 'update'
   /** UPDATE … FROM or joins. */
   readonly from: boolean

@@ -92,8 +92,17 @@ function locked(question: WriteQuestion, given: PlanWith, columns: readonly stri
     return plan('none', question, given, [], 'key-update')
   }
   // FROM and joins would be evaluated twice, once to lock and once to update.
-  if (from) return plan('none', question, given, [], 'no-images')
+  if (from || shiftsUniques(question)) return plan('none', question, given, [], 'no-images')
   return plan('locked', question, given, columns)
+}
+
+/**
+ * True where the order of the rows may decide whether the statement succeeds: `set n = n + 1` on a unique column meets the
+ * value of a row that it has not come to yet. The join to the locked rows may take them in another order. (With one value
+ * for all rows the order decides nothing: a row that is in the way now is in the way at the end.)
+ */
+function shiftsUniques({ relation, computed, atMost }: WriteQuestion): boolean {
+  return atMost !== 1 && lockFor({ relation, changed: computed }) === 'update'
 }
 
 function plan(

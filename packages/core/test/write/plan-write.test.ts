@@ -47,11 +47,13 @@ const tables: Record<string, RelationFacts> = {
   indexed: { ...plain, leadingColumns: ['email', 'id', 'n'] },
 }
 
-interface Ask extends Partial<Omit<WriteQuestion, 'relation' | 'changed'>> {
+interface Ask extends Partial<Omit<WriteQuestion, 'relation' | 'changed' | 'computed'>> {
   set?: string[] | 'all'
+  /** Those of `set` that are expressions. */
+  computed?: string[]
 }
 
-function plan(table: string, { set, ...rest }: Ask, given: Partial<PlanWith> = {}) {
+function plan(table: string, { set, computed, ...rest }: Ask, given: Partial<PlanWith> = {}) {
   const facts = tables[table] as RelationFacts
   const keys = new TableKeys('n', 'd', facts.schema, facts.name)
   const schemes = tableSchemes(facts, keys, { lists: [], sensitive: new Set() })
@@ -59,6 +61,7 @@ function plan(table: string, { set, ...rest }: Ask, given: Partial<PlanWith> = {
     op: 'update',
     relation: facts,
     changed: set === 'all' ? 'all' : new Set(set ?? []),
+    computed: new Set(computed ?? []),
     conflict: 'none',
     from: false,
     atMost: 1,
@@ -124,6 +127,42 @@ const rows: [string, string, Ask, string, string][] = [
     { set: ['email'], nameable: false },
     'locked update',
     'locked update',
+  ],
+  [
+    'a unique column of one row, computed',
+    'plain',
+    { set: ['email'], computed: ['email'] },
+    'locked update',
+    'old-new',
+  ],
+  [
+    'a unique column of two rows, computed',
+    'plain',
+    { set: ['email'], computed: ['email'], atMost: 2 },
+    'none no-images',
+    'old-new',
+  ],
+  [
+    'a unique column of anything, computed',
+    'plain',
+    { set: ['email'], computed: ['email'], atMost: undefined },
+    'none no-images',
+    'old-new 1001',
+  ],
+  [
+    'a unique column of two rows, and another computed',
+    'plain',
+    { set: ['email', 'n'], computed: ['n'], atMost: 2 },
+    'locked update',
+    'old-new',
+  ],
+  ['a counter of two rows beside a generated key', 'generated', { set: ['n'], atMost: 2 }, 'none no-images', 'old-new'],
+  [
+    'a foreign key of two rows, computed',
+    'child',
+    { set: ['n'], computed: ['n'], atMost: 2 },
+    'locked no key update',
+    'old-new',
   ],
   ['a foreign key', 'child', { set: ['n'] }, 'locked no key update', 'old-new'],
   ['an indexed column', 'indexed', { set: ['n'] }, 'locked no key update', 'old-new'],
