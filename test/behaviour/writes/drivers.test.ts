@@ -116,10 +116,21 @@ const cases: Case[] = [
     write: (db) =>
       db
         .update(things)
+        .set({ code: 'new' })
+        .where(and(gt(things.id, 0), sql`${things.id} < 2`)),
+    ids: [1],
+    codes: ['c1', 'new'],
+  },
+  {
+    says: 'update that computes a unique column by anything',
+    write: (db) =>
+      db
+        .update(things)
         .set({ code: sql`${things.code} || 'x'` })
         .where(and(gt(things.id, 0), sql`${things.id} < 2`)),
     ids: [1],
     codes: ['c1'],
+    wideBefore18: true,
   },
   { says: 'update of nothing', write: (db) => db.update(things).set({ n: 1 }).where(gt(things.id, 1000)) },
   {

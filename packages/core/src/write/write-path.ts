@@ -175,9 +175,11 @@ export class WriteThrough implements WritePath {
     | undefined
 
   /** All that a plan is made from, beside the facts. */
-  #nameOf({ relation, op, conflict, from, returning, nameable, native, atMost, changed }: WriteQuestion): string {
+  #nameOf(question: WriteQuestion): string {
+    const { relation, op, conflict, from, returning, nameable, native, atMost, changed, computed } = question
     const flags = `${op} ${conflict} ${from} ${returning} ${nameable} ${native} ${this.#keysMove.has(relation.id)}`
-    const columns = changed === 'all' ? '*' : [...changed].map((column) => `${column.length}:${column}`).join()
+    const nameOf = (column: string): string => `${column.length}${computed.has(column) ? '=' : ':'}${column}`
+    const columns = changed === 'all' ? '*' : [...changed].map(nameOf).join()
     return `${flags} ${atMost} ${columns} ${relation.id}`
   }
 
