@@ -13,13 +13,27 @@ export interface MemberSteps {
   write(): Step
 }
 
-/** `write` is done by one of the members, or by a member of a savepoint among them. */
-export function drawMembers(random: Random, steps: MemberSteps, depth: number, write?: Step): Member[] {
+/**
+ * `write` is done by one of the members, or by a member of a savepoint among them. Where one of them locks readers out,
+ * nothing is read outside the transaction: it would wait for an end that waits for it.
+ */
+export function drawMembers(random: Random, steps: MemberSteps, write?: Step): Member[] {
+  const members = drawAt(0, random, steps, write)
+  return locksOut(members) ? members.map(inside) : members
+}
+
+const locksOut = (members: readonly Member[]): boolean =>
+  members.some((member) => (member.kind === 'savepoint' ? locksOut(member.members) : member.step.locksOut === true))
+
+const inside = (member: Member): Member =>
+  member.kind === 'savepoint' ? { ...member, members: member.members.map(inside) } : { kind: 'step', step: member.step }
+
+function drawAt(depth: number, random: Random, steps: MemberSteps, write?: Step): Member[] {
   const members = drawAnyMembers(random, steps, depth)
   if (!write) return members
   const inner = depth < 2 && random.chance(0.5)
   const own: Member = inner
-    ? { kind: 'savepoint', members: drawMembers(random, steps, depth + 1, write), fails: random.chance(0.3) }
+    ? { kind: 'savepoint', members: drawAt(depth + 1, random, steps, write), fails: random.chance(0.3) }
     : { kind: 'step', step: write }
   // In front: a statement that fails ends what comes after it.
   return [own, ...members]
@@ -35,7 +49,7 @@ function drawAnyMembers(random: Random, steps: MemberSteps, depth: number): Memb
     ] as const)
     if (kind === 'write') return { kind: 'step', step: steps.write() }
     if (kind === 'savepoint') {
-      return { kind, members: drawMembers(random, steps, depth + 1), fails: random.chance(0.4) }
+      return { kind, members: drawAt(depth + 1, random, steps), fails: random.chance(0.4) }
     }
     return { kind: kind === 'read' ? 'step' : kind, step: steps.read() }
   })

@@ -206,7 +206,7 @@ class Run {
 
   async #runTransaction(write: Step | undefined): Promise<void> {
     const steps = { read: () => drawRead(this.#random), write: () => drawWrite(this.#random, true) }
-    const members = drawMembers(this.#random, steps, 0, write)
+    const members = drawMembers(this.#random, steps, write)
     const fails = this.#random.chance(0.2)
     const one = this.#one
     const label = `transaction${fails ? ' that fails' : ''}${membersLabel(members)}`

@@ -221,7 +221,7 @@ class Run {
     const questions = this.#pool.some(2)
     for (const question of questions) await this.#read(question, this.#one)
     const steps = { read: () => this.#pool.draw(), write: () => this.#drawWrite(true) }
-    const members = drawMembers(this.#random, steps, 0)
+    const members = drawMembers(this.#random, steps)
     const fails = this.#random.chance(0.2)
     const one = this.#one
     const label = `transaction${fails ? ' that fails' : ''}${membersLabel(members)}`
