@@ -4,6 +4,7 @@ import type { BypassReason } from '../model/reasons.ts'
 import type { LoadRows, ResultQuestion, ResultRows } from '../model/result.ts'
 import type { ResultPlan } from '../model/result-plan.ts'
 import {
+  Column,
   type Field,
   is,
   type PreparedQuery,
@@ -140,7 +141,7 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     if (mapper) return mapper(rows as unknown[][])
     const flat = fields as readonly Field[]
     // The decoder of a sub-query that stands as a field is set while the statement is built.
-    if (flat.some(({ field }) => is(field, Subquery))) void query.compiled
+    if (flat.some(({ field }) => !(field instanceof Column) && is(field, Subquery))) void query.compiled
     return mapRows(flat, rows as unknown[][], this.joinsNotNullableMap)
   }
 

@@ -68,6 +68,9 @@ const MAX_STAMPS_WITH_ROWS = 64
 /** Longer parameters stand in an entry as their hash. */
 const LONGEST_PARAMS = 256
 
+/** Questions with their parameters that are remembered, over all structures. */
+const MOST_LOOKUPS = 2_000
+
 /** Structures that are remembered; a program that makes them at random may not fill the memory. */
 const MOST_PLANS = 5_000
 
@@ -101,6 +104,7 @@ export class ResultPath implements ResultPort {
     if (before?.facts === facts && before.identity === identity && before.revision === revision) return
     this.#plannedFor = { facts, identity, revision }
     this.#plans = new Map()
+    this.#forgetLookups()
   }
 
   /** What one execution asks of the store, or why it may not. */
@@ -113,9 +117,38 @@ export class ResultPath implements ResultPort {
     if (scope === undefined) return 'no-scope'
     const sent = paramsText(params)
     if (sent === undefined) return 'not-encodable'
+    const tail = `${scope}${tags.map((tag) => `g${tag.length}:${tag}`).join('')}p${sent}`
+    if (ttlMs !== undefined || tail.length > LONGEST_PARAMS) return this.#makeLookup(plan, params, tail, tags, ttlMs)
+    const known = this.#lookups.get(plan)?.get(tail)
+    return known ?? this.#remember(plan, tail, this.#makeLookup(plan, params, tail, tags, ttlMs))
+  }
+
+  /** By plan and by what follows its id in an entry: the same question under the same facts. */
+  #lookups = new Map<ResultPlan, Map<string, ResultLookup>>()
+  #remembered = 0
+
+  #remember(plan: ResultPlan, tail: string, lookup: ResultLookup): ResultLookup {
+    if (this.#remembered >= MOST_LOOKUPS) this.#forgetLookups()
+    const ofPlan = this.#lookups.get(plan) ?? new Map<string, ResultLookup>()
+    this.#lookups.set(plan, ofPlan.set(tail, lookup))
+    this.#remembered++
+    return lookup
+  }
+
+  #forgetLookups(): void {
+    this.#lookups = new Map()
+    this.#remembered = 0
+  }
+
+  #makeLookup(
+    plan: ResultPlan,
+    params: readonly unknown[],
+    tail: string,
+    tags: readonly string[],
+    ttlMs: number | undefined,
+  ): ResultLookup {
     const bound = this.#bind(plan, params)
     const tagKeys = tags.map((tag) => this.#with.tagKey(tag, this.#with.facts() as CatalogFacts))
-    const tail = `${scope}${tags.map((tag) => `g${tag.length}:${tag}`).join('')}p${sent}`
     const short = tail.length <= LONGEST_PARAMS ? tail : `#${fullDigest(tail)}`
     const stamps = [...new Set([...bound.dependencies.map(({ key }) => key), ...plan.whole, ...tagKeys])].sort(byBytes)
     return {

@@ -94,3 +94,49 @@ test('names a joined table that is missing null, and one that must be there not'
   ])
   expect(mapRows(fields, rows, { t: true, u: true })[0]).toEqual({ t: { id: 1 }, u: { id: null, name: null } })
 })
+
+test('takes no selection for another one that begins with the same column', () => {
+  const [t, u] = tables as [(typeof tables)[0], (typeof tables)[0]]
+  const of = (...fields: readonly [readonly string[], unknown][]): Field[] =>
+    fields.map(([path, each]) => ({ path, field: each })) as unknown as Field[]
+  const rows = [
+    ['1', '2'],
+    ['3', '4'],
+  ]
+  const selections = [
+    of([['id'], t.id], [['name'], t.name]),
+    of([['id'], t.id], [['other'], t.name]),
+    of([['id'], t.id], [['name'], u.name]),
+    of([['id'], t.id], [['name'], t.amount]),
+    of([['t', 'id'], t.id], [['t', 'name'], t.name]),
+    of([['t', 'id'], t.id], [['u', 'name'], u.name]),
+    of([['id'], t.id]),
+  ]
+  for (let round = 0; round < 2; round++) {
+    for (const fields of selections) {
+      const mapped = mapRows(fields, rows, { t: true, u: false })
+      expect(mapped).toEqual(rows.map((row) => mapResultRow(fields, row, { t: true, u: false })))
+    }
+  }
+})
+
+test('asks an expression for its decoder each time', () => {
+  const expression = sql`1`
+  const fields = [
+    { path: ['id'], field: tables[0]?.id },
+    { path: ['x'], field: expression },
+  ] as unknown as Field[]
+  const rows = [
+    [1, '2'],
+    [3, '4'],
+  ]
+  expect(mapRows(fields, rows, undefined)).toEqual([
+    { id: 1, x: '2' },
+    { id: 3, x: '4' },
+  ])
+  expression.mapWith(Number)
+  expect(mapRows(fields, rows, undefined)).toEqual([
+    { id: 1, x: 2 },
+    { id: 3, x: 4 },
+  ])
+})
