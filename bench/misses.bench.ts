@@ -3,7 +3,7 @@
 import { compare, comparisonTable, type Side } from './support/compare.ts'
 import { drizzleCache, handWritten, ours, plain } from './support/contenders.ts'
 import { ROWS } from './support/items.ts'
-import { closeAll, openRedis, removeKeys } from './support/open.ts'
+import { closeAll, emptyCaches, openDatabase, openRedis, removeKeys } from './support/open.ts'
 import { print, printBars, ratio } from './support/report.ts'
 import { readSettings } from './support/settings.ts'
 
@@ -11,13 +11,21 @@ const { rounds, ops, concurrency } = readSettings(process.argv.slice(2))
 const redis = await openRedis()
 // Each read is of a key that its process has not asked for before, over all rounds.
 const reads = Math.min(ops, Math.floor(ROWS / (rounds + 1) / concurrency.length))
-const contenders = [await plain(), await ours(), await ours('prepared'), await handWritten(), await drizzleCache()]
+// One database for all: they only read, and no two databases are equally fast.
+const database = await openDatabase()
+const contenders = [
+  await plain(database),
+  await ours('as written', database),
+  await ours('prepared', database),
+  await handWritten('nothing', database),
+  await drizzleCache(database),
+]
 const first = new Map(contenders.map((contender) => [contender, 1]))
 const sides: Side[] = contenders.map((contender) => ({
   name: contender.name,
   before: (round) => {
     first.set(contender, 1 + round * reads)
-    return removeKeys(redis)
+    return emptyCaches(redis)
   },
   run: async (index) => {
     const id = (first.get(contender) as number) + index
@@ -42,4 +50,5 @@ printBars(
     return { name, passed: times <= 1.3, found: ratio(times) }
   }),
 )
+await removeKeys(redis)
 await closeAll()

@@ -3,9 +3,9 @@ import { eq } from 'drizzle-orm'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import { RedisCache } from './drizzle-cache.ts'
 import { type Item, idPlaceholder, items, ROWS, reviveItem } from './items.ts'
-import { openAside, openDatabase, openRedis, run, TTL_MS } from './open.ts'
+import { type Opened, openAside, openBeside, openDatabase, openRedis, run, TTL_MS } from './open.ts'
 
-/** One way to read and write items by key, on a database of its own. */
+/** One way to read and write items by key, on a database of its own or, where nobody writes, on one for all. */
 export interface Contender {
   readonly name: string
   read(id: number): Promise<Item | undefined>
@@ -17,6 +17,9 @@ export interface Contender {
 }
 
 type Db = NodePgDatabase
+
+const open = (beside: Opened | undefined, config = {}): Promise<Opened> =>
+  beside ? openBeside(beside, config) : openDatabase(config)
 
 const updateBy =
   (db: Db) =>
@@ -34,8 +37,8 @@ function preparedBy(db: Db): (id: number) => Promise<Item | undefined> {
   return async (id) => (await prepared.execute({ id }))[0]
 }
 
-export async function plain(): Promise<Contender> {
-  const { db, statements } = await openDatabase()
+export async function plain(beside?: Opened): Promise<Contender> {
+  const { db, statements } = await open(beside)
   return { name: 'plain Drizzle', read: selectBy(db), write: updateBy(db), statements }
 }
 
@@ -61,8 +64,11 @@ const buildOnly =
  * What a careful hand writes: GET, on a miss a prepared statement and a SET nobody waits for, UNLINK after the write.
  * Its reads are not Drizzle queries, which is why it needs no query builder on a hit.
  */
-export async function handWritten(behind: 'nothing' | "Drizzle's builder" = 'nothing'): Promise<Contender> {
-  const { db, statements } = await openDatabase()
+export async function handWritten(
+  behind: 'nothing' | "Drizzle's builder" = 'nothing',
+  beside?: Opened,
+): Promise<Contender> {
+  const { db, statements } = await open(beside)
   const redis = await openRedis()
   const load = preparedBy(db)
   const update = updateBy(db)
@@ -95,9 +101,9 @@ export async function handWritten(behind: 'nothing' | "Drizzle's builder" = 'not
   }
 }
 
-export async function drizzleCache(): Promise<Contender> {
+export async function drizzleCache(beside?: Opened): Promise<Contender> {
   const cache = new RedisCache(await openRedis(), `${run}:drizzle:`, TTL_MS / 1000)
-  const { db, statements } = await openDatabase({ cache })
+  const { db, statements } = await open(beside, { cache })
   return {
     name: "Drizzle's own cache",
     read: selectBy(db),
@@ -108,8 +114,8 @@ export async function drizzleCache(): Promise<Contender> {
 }
 
 /** Ours twice: the queries as they stand, and one prepared once by the app. */
-export async function ours(how: 'as written' | 'prepared' = 'as written'): Promise<Contender> {
-  const opened = await openDatabase()
+export async function ours(how: 'as written' | 'prepared' = 'as written', beside?: Opened): Promise<Contender> {
+  const opened = await open(beside)
   const db = await openAside(opened, how === 'prepared' ? 'prepared' : 'ours')
   return {
     name: how === 'prepared' ? 'drizzle-aside, prepared' : 'drizzle-aside',

@@ -37,6 +37,7 @@ export interface Opened<S extends Schema = Record<string, never>> {
   readonly pool: Pool
   /** Name of the database. */
   readonly name: string
+  readonly url: string
   /** Statements that this pool's clients were given. */
   statements(): number
 }
@@ -47,7 +48,22 @@ export async function openDatabase<S extends Schema = Record<string, never>>(
   setUp: string = itemsSql,
 ): Promise<Opened<S>> {
   const database = await createDatabase(servers.postgres, 'bench')
-  const pool = new Pool({ connectionString: database.url, max: POOL_SIZE, idleTimeoutMillis: 0 })
+  closing.push(() => database.drop())
+  const opened = await openPool(database, config)
+  await opened.pool.query(setUp)
+  return opened
+}
+
+/** One more pool on the database that another side uses: where sides cannot spoil each other's answers. */
+export function openBeside<S extends Schema>(other: Opened<S>, config: DrizzleConfig<S> = {}): Promise<Opened<S>> {
+  return openPool(other, config)
+}
+
+async function openPool<S extends Schema>(
+  { name, url }: Pick<Opened, 'name' | 'url'>,
+  config: DrizzleConfig<S>,
+): Promise<Opened<S>> {
+  const pool = new Pool({ connectionString: url, max: POOL_SIZE, idleTimeoutMillis: 0 })
   // Dropping the database may meet connections that are still saying goodbye.
   pool.on('error', () => {})
   let statements = 0
@@ -59,13 +75,9 @@ export async function openDatabase<S extends Schema = Record<string, never>>(
       return (query as (...args: unknown[]) => unknown).apply(this, args)
     } as typeof query
   })
-  closing.push(
-    () => database.drop(),
-    () => pool.end(),
-  )
-  await pool.query(setUp)
+  closing.push(() => pool.end())
   await Promise.all(Array.from({ length: POOL_SIZE }, () => pool.query('select pg_sleep(0.05)')))
-  return { db: drizzle(pool, config), pool, name: database.name, statements: () => statements }
+  return { db: drizzle(pool, config), pool, name, url, statements: () => statements }
 }
 
 export type Redis = ReturnType<typeof createClient>
