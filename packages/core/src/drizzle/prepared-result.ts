@@ -44,7 +44,9 @@ export interface ResultRead {
   prepare(): PreparedQuery
 }
 
-const asTheyAre = (rows: unknown[][]): unknown => rows
+// postgres.js answers with an array class of its own, which carries more than rows and is therefore never encoded.
+const asTheyAre = (rows: unknown[][]): unknown =>
+  Object.getPrototypeOf(rows) === Array.prototype ? rows : Array.from(rows)
 
 /** A prepared select of any kind. On a hit nothing is built or compiled; else the statement runs as it was written. */
 export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Query) => PreparedQuery) {
