@@ -1,71 +1,15 @@
 /** A reader that fills against a writer that invalidates, held at each point where the two can cross (SCENARIOS A). */
-import { redisStore } from '@drizzle-aside/redis'
-import { cached, memoryStore, type Store } from 'drizzle-aside'
+import { cached } from 'drizzle-aside'
 import { and, eq, inArray } from 'drizzle-orm'
-import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ManualClock, manualClock } from '../harness/clock.ts'
-import { type FreshDatabase, freshDatabase, freshRedis } from '../harness/databases.ts'
-import { type Gate, gate, gatedStore, type StatementHook, type StoreHook } from '../harness/gates.ts'
-import { ageRegister } from '../harness/redis-keys.ts'
+import { type FreshDatabase, freshDatabase } from '../harness/databases.ts'
+import { gatedStore, type StatementHook, type StoreHook } from '../harness/gates.ts'
 import { items, itemsSetUp, outside } from '../support/items.ts'
 import { openApp } from '../support/open-app.ts'
+import { holdOnce, type OpenedStores, storeKinds } from '../support/races.ts'
 
 type App = Awaited<ReturnType<typeof openApp>>
-
-interface StoreKind {
-  readonly name: string
-  /** Two views of one store, as two processes would have them, or one and the same where there is only one process. */
-  open(
-    clock: ManualClock,
-    database: string,
-  ): Promise<{ stores: [Store, Store]; namespace: string; close(): Promise<void> }>
-}
-
-const memory: StoreKind = {
-  name: 'the memory store',
-  async open(clock) {
-    const store = memoryStore({ clock })
-    return { stores: [store, store], namespace: 'race', close: async () => store.close() }
-  },
-}
-
-const redis: StoreKind = {
-  name: 'Redis, each app with its own connection',
-  async open(_clock, database) {
-    const { url, namespace, drop } = await freshRedis()
-    await ageRegister(url, namespace, database)
-    const clients = [createClient({ url }), createClient({ url })] as const
-    await Promise.all(clients.map((client) => client.connect()))
-    const stores: [Store, Store] = [redisStore(clients[0]), redisStore(clients[1])]
-    return {
-      stores,
-      namespace,
-      async close() {
-        await Promise.all(stores.map((store) => store.close()))
-        for (const client of clients) client.destroy()
-        await drop()
-      },
-    }
-  },
-}
-
-/** Holds the first call that matches at its point; all others pass. */
-function holdOnce<T>(matches: (point: 'before' | 'after', call: T) => boolean): {
-  hook: (point: 'before' | 'after', call: T) => Promise<void> | undefined
-  gate: Gate
-} {
-  const held = gate()
-  let taken = false
-  return {
-    gate: held,
-    hook: (point, call) => {
-      if (taken || !matches(point, call)) return undefined
-      taken = true
-      return held.pass()
-    },
-  }
-}
 
 const answered = (text: RegExp) => holdOnce<{ sql: string }>((point, { sql }) => point === 'after' && text.test(sql))
 const storeCall = (method: string, at: 'before' | 'after') =>
@@ -73,12 +17,11 @@ const storeCall = (method: string, at: 'before' | 'after') =>
 
 const loadsItem = /^select .* from "items" where/
 
-for (const kind of [memory, redis]) {
+for (const kind of storeKinds) {
   describe(`over ${kind.name}`, () => {
-    // A shared store is asked about its register in the trip that removes.
-    const removing = kind === redis ? 'removeAndLook' : 'remove'
+    const { removing } = kind
     let database: FreshDatabase
-    let opened: Awaited<ReturnType<StoreKind['open']>>
+    let opened: OpenedStores
     let apps: App[]
     let clock: ManualClock
 
