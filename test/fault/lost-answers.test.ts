@@ -3,7 +3,7 @@
  * left with the old value. Real connections are cut at the server's answer, or held while they wait for a lock.
  */
 import { type AsideEvent, type AsideOptions, cached, memoryStore, type Store } from 'drizzle-aside'
-import { eq } from 'drizzle-orm'
+import { count, eq } from 'drizzle-orm'
 import { Pool } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ManualClock, manualClock } from '../harness/clock.ts'
@@ -120,6 +120,32 @@ describe.each(ways)('over $name', ({ open }) => {
     const before = writer.db.$aside.stats().hits
     await byId(writer, 1)
     expect(writer.db.$aside.stats().hits).toBe(before + 1)
+  })
+
+  test('C6: lists, joins and counts of both processes are not stale after it either, and are kept again', async () => {
+    const labelled = eq(items.label, 'new')
+    const answers = ({ db }: App) =>
+      [
+        () => db.select().from(items).where(labelled).orderBy(items.id),
+        () => db.select({ n: count() }).from(items).where(labelled),
+        () => db.select({ of: items.label }).from(notes).innerJoin(items, eq(items.id, notes.id)).where(labelled),
+      ] as (() => Promise<unknown[]>)[]
+    const found = async (app: App): Promise<unknown[]> => {
+      const all: unknown[] = []
+      for (const query of answers(app)) all.push(await query())
+      return all
+    }
+    for (const app of [writer, other]) for (let turn = 0; turn < 3; turn++) await found(app)
+    loseAnswer('UPDATE 1')
+    await expect(rename(writer, 1, 'new')).rejects.toThrow()
+    loseNoMore()
+    const now = [[{ id: 1, code: 'c1', label: 'new', n: 0 }], [{ n: 1 }], [{ of: 'new' }]]
+    for (const app of [other, writer]) expect(await found(app)).toEqual(now)
+    await untilKnown(writer)
+    for (const app of [other, writer, other, writer]) expect(await found(app)).toEqual(now)
+    const { hits } = writer.db.$aside.stats()
+    expect(await found(writer)).toEqual(now)
+    expect(writer.db.$aside.stats().hits).toBe(hits + 3)
   })
 
   test('C6: the same for COMMIT', async () => {
