@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { redisStore } from '@drizzle-aside/redis'
 import { type AsideOptions, cached, memoryStore, type Store } from 'drizzle-aside'
-import { eq, inArray } from 'drizzle-orm'
+import { count, desc, eq, inArray } from 'drizzle-orm'
 import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ManualClock, manualClock } from '../harness/clock.ts'
@@ -150,6 +150,36 @@ describe('a store that damages things', () => {
         texts.set(key, own)
       }
     }
+  })
+
+  test('E2: a list, a projection, a count or a join under the name of another is a miss, though they rest on the same', async () => {
+    const texts = new Map<string, string>()
+    const app = await open(plainStore(texts))
+    const { db } = app
+    const withN = (n: number) => db.select().from(items).where(eq(items.n, n)).orderBy(items.id)
+    const queries = [
+      () => withN(0),
+      () => withN(1),
+      () => db.select({ id: items.id }).from(items).where(eq(items.n, 0)).orderBy(items.id),
+      () => db.select({ id: items.id }).from(items).where(eq(items.n, 0)).orderBy(desc(items.id)),
+      () => db.select({ n: count() }).from(items).where(eq(items.n, 0)),
+      () => db.select({ id: items.id }).from(items).innerJoin(notes, eq(notes.id, items.n)).orderBy(items.id),
+    ]
+    const answers: unknown[] = []
+    for (const query of queries) answers.push(await query())
+    const entries = [...texts].filter(([name]) => name.includes(':E{'))
+    expect(entries).toHaveLength(queries.length)
+    for (const [key, own] of entries) {
+      for (const [, foreign] of entries) {
+        texts.set(key, foreign)
+        for (const [at, query] of queries.entries()) expect(await query()).toEqual(answers[at])
+        texts.set(key, own)
+      }
+    }
+    // And under their own names they are what is served.
+    app.sql.reset()
+    for (const query of queries) await query()
+    expect(app.sql.count(/from "items"/)).toBe(0)
   })
 
   test('D14: a stamp that is not one (damage, another program’s value) is no hit and no fill', async () => {

@@ -4,8 +4,9 @@
  */
 import { deepStrictEqual } from 'node:assert'
 import { cached, memoryStore } from 'drizzle-aside'
-import { eq, inArray } from 'drizzle-orm'
+import { eq, gt, inArray, relations } from 'drizzle-orm'
 import {
+  alias,
   bigint,
   bigserial,
   boolean,
@@ -146,7 +147,34 @@ break');
 )
 
 const ids = [1, 2, 3, 4, 5, 6]
-const schema = { everything }
+const twins = alias(everything, 'twins')
+const twinRelation = relations(everything, ({ one }) => ({
+  twin: one(everything, { fields: [everything.id], references: [everything.id] }),
+}))
+/** What Drizzle itself maps out of JSON. */
+const insideJson = {
+  id: true,
+  text: true,
+  jsonb: true,
+  ints: true,
+  date: true,
+  mood: true,
+  timestamptz: true,
+  bool: true,
+}
+const schema = { everything, twinRelation }
+
+type Relational = { query: { everything: { findMany(config: object): Promise<unknown> } } }
+/** Answers that are kept as a whole. */
+const wholeReads: readonly ((db: App['db'] | App['plain']) => PromiseLike<unknown>)[] = [
+  (db) => db.select().from(everything).where(gt(everything.id, 0)).orderBy(everything.id),
+  (db) => db.select().from(everything).leftJoin(twins, eq(twins.id, everything.id)).orderBy(everything.id),
+  (db) =>
+    (db as unknown as Relational).query.everything.findMany({
+      orderBy: everything.id,
+      with: { twin: { columns: insideJson } },
+    }),
+]
 
 for (const driver of drivers) {
   for (const line of driver.name === 'pglite' ? ([18] as const) : ([15, 18] as const)) {
@@ -202,6 +230,34 @@ for (const driver of drivers) {
             }
           }
           expect(app.db.$aside.stats()).toMatchObject({ misses: 6 })
+        }))
+
+      test('E5: the same in lists, joins and relations that are kept as a whole', () =>
+        using(async () => {
+          for (const read of wholeReads) {
+            const plain = await read(app.plain)
+            for (let turn = 0; turn < 4; turn++) same(await read(app.db), plain)
+          }
+          expect(app.db.$aside.stats().hits).toBeGreaterThanOrEqual(2 * wholeReads.length)
+        }))
+
+      test('E6: whoever changes a list, a join or a tree that he was given changes nobody else’s', () =>
+        using(async () => {
+          for (const read of wholeReads) {
+            const { joined, hits } = app.db.$aside.stats()
+            const plain = await read(app.plain)
+            for (const rows of await Promise.all([read(app.db), read(app.db)])) {
+              same(rows, plain)
+              ruin(rows)
+            }
+            for (let turn = 0; turn < 4; turn++) {
+              const rows = await read(app.db)
+              same(rows, plain)
+              ruin(rows)
+            }
+            expect(app.db.$aside.stats().joined).toBeGreaterThan(joined)
+            expect(app.db.$aside.stats().hits).toBeGreaterThan(hits + 1)
+          }
         }))
 
       test('E6: whoever changes what he was given, deeply, changes nobody else’s: hit, miss, list or joined flight', () =>

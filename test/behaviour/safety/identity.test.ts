@@ -5,6 +5,7 @@ import { bigint, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { type FreshDatabase, freshDatabase } from '../../harness/databases.ts'
 import { gate } from '../../harness/gates.ts'
+import { hostileTexts } from '../../support/hostile-texts.ts'
 import { items, itemsSetUp, outside } from '../../support/items.ts'
 import { openApp, openSingle } from '../../support/open-app.ts'
 
@@ -54,84 +55,24 @@ async function open(options: Partial<Parameters<typeof openApp>[0]> = {}): Promi
 }
 const byId = (app: Pick<App, 'db'>, id: number) => app.db.select().from(items).where(eq(items.id, id))
 
-/** Every delimiter that key names use, things that look like lengths, digests and tokens, and twins of all sorts. */
-const hostile = [
-  ...[
-    '',
-    ' ',
-    ':',
-    ',',
-    '&',
-    '=',
-    '_',
-    '/',
-    '{}',
-    '#',
-    '|',
-    '\n',
-    '\\',
-    '"',
-    "'",
-    '%',
-    '*',
-    '?',
-    '[a]',
-    '\u{1f600}',
-    'é',
-    'e\u0301',
-  ],
-  ...[
-    '1',
-    '01',
-    '1.0',
-    ' 1',
-    '1 ',
-    '-0',
-    '0',
-    'null',
-    'NULL',
-    'undefined',
-    'true',
-    '[]',
-    '{"a":1}',
-    '1:1',
-    '2:ab',
-    '0:',
-    'v1:1',
-  ],
-  ...[
-    'a:b',
-    'a',
-    'b',
-    'ab',
-    'a,b',
-    '#AAAAAAAAAAAAAAAAAAAAAA',
-    'S000000.0123456789abcdef',
-    'x'.repeat(64),
-    'x'.repeat(65),
-    'x'.repeat(5_000),
-  ],
-  ...['A', 'ß', 'ss', '\u0001', '1=v1:1', 'm', 'd800-\ufffd', 'é'.repeat(32), 'é'.repeat(33), `${'x'.repeat(64)}1`],
-]
-
 test('E1: keys made of delimiters, lengths, digests and twins never meet: single text keys', async () => {
   const app = await open()
   await outside(database.url, 'truncate words')
-  for (const [at, w] of hostile.entries()) await app.db.insert(words).values({ w, v: `word ${at}` })
+  for (const [at, w] of hostileTexts.entries()) await app.db.insert(words).values({ w, v: `word ${at}` })
   for (const _ of ['miss', 'hit']) {
-    for (const [at, w] of hostile.entries()) {
+    for (const [at, w] of hostileTexts.entries()) {
       expect(await app.db.select().from(words).where(eq(words.w, w))).toEqual([{ w, v: `word ${at}` }])
     }
   }
-  expect(app.db.$aside.stats().hits).toBeGreaterThanOrEqual(hostile.length)
+  expect(app.db.$aside.stats().hits).toBeGreaterThanOrEqual(hostileTexts.length)
   // A write to one drops that one and no other.
   const before = app.db.$aside.stats().hits
   await app.db.update(words).set({ v: 'changed' }).where(eq(words.w, '1'))
-  for (const [at, w] of hostile.entries()) {
+  for (const [at, w] of hostileTexts.entries()) {
     const v = w === '1' ? 'changed' : `word ${at}`
     expect(await app.db.select().from(words).where(eq(words.w, w))).toEqual([{ w, v }])
   }
-  expect(app.db.$aside.stats().hits).toBe(before + hostile.length - 1)
+  expect(app.db.$aside.stats().hits).toBe(before + hostileTexts.length - 1)
 })
 
 test('E1: composite keys whose parts could be cut differently never meet, in any order and in lists', async () => {
