@@ -1,6 +1,6 @@
 /** Keys of hard types: whatever PostgreSQL takes for equal is one key, and what it tells apart is two. */
 import { cached } from 'drizzle-aside'
-import { eq, inArray, sql } from 'drizzle-orm'
+import { count, eq, inArray, sql, sum } from 'drizzle-orm'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import {
   type AnyPgColumn,
@@ -262,7 +262,8 @@ function tablesOf({ column }: Kind) {
   const primary = pgTable('by_primary', { k: key().primaryKey(), n: integer() })
   const unique = pgTable('by_unique', { id: integer().primaryKey(), k: key(), n: integer() })
   const both = pgTable('by_both', { id: integer().primaryKey(), a: integer(), k: key(), n: integer() })
-  return { primary, unique, both }
+  const many = pgTable('by_many', { id: integer().primaryKey(), k: key(), n: integer() })
+  return { primary, unique, both, many }
 }
 
 async function settle(run: () => PromiseLike<unknown>): Promise<unknown> {
@@ -283,12 +284,15 @@ const sorted = (rows: unknown): unknown =>
 
 describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
   it.each(kinds)('B20: $says', async (kind) => {
-    const { primary, unique, both } = tablesOf(kind)
+    const { primary, unique, both, many } = tablesOf(kind)
     const ddl = `${kind.before ? `${kind.before};` : ''}
       create table by_primary (k ${kind.type} primary key, n int);
       create table by_unique (id int primary key, k ${kind.type} unique, n int);
-      create table by_both (id int primary key, a int, k ${kind.type}, n int, unique (a, k));`
-    const test = await openWrapped(line, { ddl, tables: [cached(primary), cached(unique), cached(both)] })
+      create table by_both (id int primary key, a int, k ${kind.type}, n int, unique (a, k));
+      create table by_many (id int primary key, k ${kind.type}, n int);
+      create index on by_many (k);`
+    const listed = [cached(primary), cached(unique), cached(both), cached(many)]
+    const test = await openWrapped(line, { ddl, tables: listed })
     const { db } = test as unknown as { db: Db & WrappedDatabase['db'] }
     const outside = test.outside as unknown as Db
 
@@ -303,6 +307,15 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
       ...conditions(primary).map((where) => () => asked.select().from(primary).where(where)),
       ...conditions(unique).map((where) => () => asked.select().from(unique).where(where)),
       ...conditions(both).map((where) => () => asked.select().from(both).where(sql`(${both.a} = ${1} and ${where})`)),
+      ...conditions(many).flatMap((where) => [
+        () => asked.select().from(many).where(where),
+        () =>
+          asked
+            .select({ n: count(), sum: sum(many.n) })
+            .from(many)
+            .where(where),
+        () => asked.select().from(many).innerJoin(unique, eq(unique.k, many.k)).where(where),
+      ]),
       ...kind.values.map(
         (value) => () =>
           asked
@@ -332,6 +345,8 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
         () => db.insert(primary).values({ k, n }),
         () => db.insert(unique).values({ id: n, k, n }),
         () => db.insert(both).values({ id: n, a: 1, k, n }),
+        () => db.insert(many).values({ id: 2 * n, k, n }),
+        () => db.insert(many).values({ id: 2 * n + 1, k, n }),
       ]
     })
     await write('after the inserts', ...inserts)
@@ -347,6 +362,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
             .set({ k: null as never })
             .where(eq(unique.k, k)),
         () => db.update(both).set({ a: 2 }).where(eq(both.k, k)),
+        () => db.update(many).set({ n }).where(eq(many.k, k)),
       )
       await write(
         `after upserts and moves to ${described(value)}`,
@@ -357,12 +373,18 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
             .onConflictDoUpdate({ target: primary.k, set: { n: 7 } }),
         () => db.update(unique).set({ k }).where(eq(unique.id, 0)),
         () => db.update(both).set({ a: 1 }).where(eq(both.a, 2)),
+        () =>
+          db
+            .update(many)
+            .set({ k })
+            .where(inArray(many.id, [0, 3])),
       )
       await write(
         `after deletes by ${described(value)}`,
         () => db.delete(primary).where(eq(primary.k, k)),
         () => db.delete(unique).where(eq(unique.k, k)),
         () => db.delete(both).where(eq(both.k, k)),
+        () => db.delete(many).where(eq(many.k, k)),
       )
     }
     const { hits } = test.db.$aside.stats()
