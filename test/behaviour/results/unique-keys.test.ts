@@ -49,7 +49,7 @@ describe('answers by unique key where columns are grouped', () => {
     expect((await bySlug('a'))[0]?.title).toBe('Z')
   })
 
-  it('that found nothing fall with the insert', async () => {
+  it('B4: that found nothing fall with the insert', async () => {
     expect(await bySlug('c')).toEqual([])
     expect(await state(bySlug('c'))).toBe('hit')
     await app.db.insert(posts).values({ id: 3, slug: 'c', title: 'C', views: 0 })

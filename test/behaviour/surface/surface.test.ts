@@ -99,7 +99,7 @@ describe('F13: the db itself', () => {
     await db.$aside.close()
   })
 
-  it('can be the primary of withReplicas', async () => {
+  it('F16: can be the primary of withReplicas', async () => {
     const replica = drizzle(newPool(), { schema: surfaceSchema })
     const own = newPool()
     const seen = countStatements(own)

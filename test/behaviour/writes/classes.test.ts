@@ -84,7 +84,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     ])
   })
 
-  it('a counter removes its group of the classes of the row, and leaves main', async () => {
+  it('B12: a counter removes its group of the classes of the row, and leaves main', async () => {
     await test.db.update(posts).set({ views: 7 }).where(eq(posts.id, 1))
     expect(spy.removed()).toEqual([
       'posts id=1',

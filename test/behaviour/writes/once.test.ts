@@ -162,7 +162,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     for (const id of taken) expect(await byId(id)(db)).toEqual(await byId(id)(test.outside))
   })
 
-  it('a prepared write with placeholders reports each execution’s own row', async () => {
+  it('F7: a prepared write with placeholders reports each execution’s own row', async () => {
     const { db } = test
     const rename = db
       .update(jobs)
@@ -256,7 +256,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, byId(610), byId(611), byCode('race-2'))
   })
 
-  it('a transaction that rolls back drops nothing, a savepoint that does spares what it alone touched', async () => {
+  it('C2, C4: a transaction that rolls back drops nothing, a savepoint that does spares what it alone touched', async () => {
     const { db, events } = test
     await warm(test, byId(80), byId(81), byId(82))
     events.length = 0

@@ -300,7 +300,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     expect(test.events.filter(({ type }) => type === 'undeclaredTrigger')).toMatchObject([{ table: 'users' }])
   })
 
-  it('a write to a view reaches the table behind it', async () => {
+  it('B17: a write to a view reaches the table behind it', async () => {
     await open(
       house() +
         `create view people as select id, n from users where n >= 0; create view people2 as select * from people;`,
@@ -315,7 +315,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, user(2))
   })
 
-  it('a data-modifying CTE inside a select drops what it writes, and the select runs each time', async () => {
+  it('B11, F3: a data-modifying CTE inside a select drops what it writes, and the select runs each time', async () => {
     await open(house('on delete cascade', 'on delete cascade'))
     const { db, run } = test
     const gone = db.$with('gone').as(db.delete(other).where(eq(other.id, 1)).returning({ id: other.id }))
@@ -327,7 +327,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     expect(await run('select id from other where id = 1')).toEqual([])
   })
 
-  it('a data-modifying CTE beside an insert drops what it writes', async () => {
+  it('B11: a data-modifying CTE beside an insert drops what it writes', async () => {
     await open(house())
     const { db } = test
     const moved = db.$with('moved').as(db.update(other).set({ n: 40 }).where(eq(other.id, 1)).returning({ n: other.n }))
@@ -336,7 +336,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     expect(await db.select().from(users).where(eq(users.id, 77))).toMatchObject([{ n: 40 }])
   })
 
-  it('a function that writes, called inside a builder’s write, drops everything', async () => {
+  it('B11: a function that writes, called inside a builder’s write, drops everything', async () => {
     await open(`${house()}create function sneak() returns int language sql volatile as $$ ${bump} returning n $$;`)
     await test.db.update(users).set({ n: sql`sneak()` }).where(eq(users.id, 1))
     await expectFallen(test, another(1), post(1), user(1))

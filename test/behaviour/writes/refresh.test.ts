@@ -62,7 +62,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
   ])('%s', (_, tables) => {
     beforeEach(() => open(tables()))
 
-    it.each(refreshes)('only what rests on the view falls: %s', async (_, refresh) => {
+    it.each(refreshes)('B17: only what rests on the view falls: %s', async (_, refresh) => {
       await warm(test, item, note, itemList, total, topList)
       await grown()
       await refresh()

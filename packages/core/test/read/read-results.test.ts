@@ -84,7 +84,7 @@ describe('reading whole results', () => {
     expect(await ask(of, [[3]])).toEqual([[2]])
   })
 
-  test('an empty result is an answer', async () => {
+  test('A2: an empty result is an answer', async () => {
     const { ask, loads } = open()
     const of = lookup()
     await ask(of, [])
@@ -92,7 +92,7 @@ describe('reading whole results', () => {
     expect(loads.count).toBe(1)
   })
 
-  test('partners are remembered first, and their stamps taken before the query that is stored', async () => {
+  test('B15: partners are remembered first, and their stamps taken before the query that is stored', async () => {
     const { ask, loads, events, remove } = open()
     const of = lookup(learning())
     const key = of.learn?.([[7]]).keys[0] as string
@@ -164,7 +164,7 @@ describe('reading whole results', () => {
     expect(await ask(of, [['newer']])).toEqual([['newer']])
   })
 
-  test('readers under the same stamps share one query, and nothing that one of them could change', async () => {
+  test('E6: readers under the same stamps share one query, and nothing that one of them could change', async () => {
     const { reader, ask, loads } = open()
     const of = lookup()
     await ask(of, [[1]])
@@ -216,7 +216,7 @@ describe('reading whole results', () => {
     expect(met()).toEqual({ learnedStamps: 1 })
   })
 
-  test('what fell into a transaction, and what is read while invalidations wait, is not stored', async () => {
+  test('C9: what fell into a transaction, and what is read while invalidations wait, is not stored', async () => {
     const { ask, closed } = open()
     const of = lookup()
     await ask(of, [['own']], false)
@@ -226,7 +226,7 @@ describe('reading whole results', () => {
     expect(await ask(of, [['new']])).toEqual([['new']])
   })
 
-  test('a query that fails fails for its readers, and leaves nothing', async () => {
+  test('E9: a query that fails fails for its readers, and leaves nothing', async () => {
     const { reader, ask } = open()
     const of = lookup()
     await expect(reader.read(of, () => Promise.reject(new Error('no such table')))).rejects.toThrow('no such table')
