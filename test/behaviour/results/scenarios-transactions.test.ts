@@ -128,7 +128,7 @@ function transactionsOver(driver: Driver): void {
       await expectChanged()
     })
 
-    it('C2: what a transaction reads back of its own writes reaches nobody, and a rollback costs nothing', async () => {
+    it('C2, F2: what a transaction reads back of its own writes reaches nobody, and a rollback costs nothing', async () => {
       const failed = db.transaction(async (tx) => {
         await change(tx)
         expect(await read(tx)).not.toEqual(before)
@@ -180,7 +180,7 @@ function transactionsOver(driver: Driver): void {
       await expectKept()
     })
 
-    it('C8: is read in a transaction as that has made it, and neither hits nor fills', async () => {
+    it('C8, F1: is read in a transaction as that has made it, and neither hits nor fills', async () => {
       const { hits, fills } = db.$aside.stats()
       await db.transaction(async (tx) => {
         expect(await read(tx)).toEqual(before)
@@ -236,6 +236,15 @@ function transactionsOver(driver: Driver): void {
       await expectChanged()
     })
 
+    apart('F1: is read in a transaction as another session has committed it meanwhile', async () => {
+      await db.transaction(async (tx) => {
+        expect(await read(tx)).toEqual(before)
+        await change(db)
+        expect(await read(tx)).not.toEqual(before)
+      })
+      await expectChanged()
+    })
+
     apart('C12: hits for everybody while a writer is idle in its transaction', async () => {
       await db.transaction(async (tx) => {
         await change(tx)
@@ -248,7 +257,7 @@ function transactionsOver(driver: Driver): void {
 
     apart('C14: a long transaction that commits last does not bring back what others wrote meanwhile', async () => {
       await db.transaction(async (tx) => {
-        await setPost(4, { title: 'long' })(tx)
+        await setPost(7, { title: 'long', score: 700 })(tx)
         await change(db)
         await keep(read)
         expect(await read(tx)).not.toEqual(before)
