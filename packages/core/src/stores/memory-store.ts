@@ -1,8 +1,8 @@
 import { AsideError } from '../errors.ts'
 import { type Clock, systemClock } from '../ports/clock.ts'
-import type { Store } from '../ports/store.ts'
+import type { RegisterAnswer, RegisterVisit, Store } from '../ports/store.ts'
 import { BoundedTexts, type MemoryStats } from './bounded-texts.ts'
-import { enterRegister, lookAtRegister } from './memory-register.ts'
+import { lookAtRegister, visitRegister } from './visit-register.ts'
 
 export type { MemoryStats } from './bounded-texts.ts'
 
@@ -110,7 +110,7 @@ function openStore(texts: BoundedTexts, release: () => void): MemoryStore {
     async removeAndLook(keys, registers) {
       const from = open()
       for (const key of keys) from.remove(key)
-      return registers.map((register) => lookAtRegister(from, register))
+      return registers.map((register) => lookAtRegister(from.get(register), from.clock.now()))
     },
     async clear(prefix) {
       open().clear(prefix)
@@ -128,4 +128,11 @@ function openStore(texts: BoundedTexts, release: () => void): MemoryStore {
 function mintNew(into: BoundedTexts, key: string, text: string, ttlMs: number): string | null {
   into.set(key, text, ttlMs)
   return into.get(key)
+}
+
+/** Nothing but tests needs it: the configurations of one process know each other without. */
+function enterRegister(texts: BoundedTexts, register: string, visit: RegisterVisit): RegisterAnswer {
+  const { text, lifeMs, answer } = visitRegister(texts.get(register), visit, texts.clock.now())
+  texts.set(register, text, lifeMs)
+  return answer
 }

@@ -1,10 +1,6 @@
 import type { MarkedPart, RegisterAnswer, RegisterSight, RegisterVisit } from '../ports/store.ts'
-import type { BoundedTexts } from './bounded-texts.ts'
 
-/**
- * The register as plain code: what every other store does is this. It is kept as one text, so that it can be lost like
- * any other. A memory store serves one process, whose configurations all know each other, so nothing but tests needs it.
- */
+/** A register as this code keeps it in one text, so that it can be lost like any other. */
 interface Register {
   version: string
   bornMs: number
@@ -12,9 +8,27 @@ interface Register {
   marks: Record<string, string>
 }
 
-export function enterRegister(texts: BoundedTexts, key: string, visit: RegisterVisit): RegisterAnswer {
-  const nowMs = texts.clock.now()
-  const known = readRegister(texts, key)
+/** What a visit leaves in the store, and what it is answered. */
+export interface VisitedRegister {
+  /** To be kept under the register's key instead of the text that was given. */
+  readonly text: string
+  /** How long the text is to be kept, in milliseconds: as long as the party that stays longest. */
+  readonly lifeMs: number
+  readonly answer: RegisterAnswer
+}
+
+/**
+ * The five steps of a {@link RegisterVisit} as plain code, for stores that keep the register as one text: read the text,
+ * visit, and keep the new one if the store still has the one that was read (compare and swap); else again from the start.
+ * `nowMs` is the time of the store's own clock, the same for all processes.
+ *
+ * @example
+ * const { text, lifeMs, answer } = visitRegister(kept, visit, nowMs)
+ * if (!(await swap(register, kept, text, lifeMs))) return enter(register, visit)
+ * return answer
+ */
+export function visitRegister(kept: string | null, visit: RegisterVisit, nowMs: number): VisitedRegister {
+  const known = readRegister(kept)
   const register = known ?? { version: visit.mint, bornMs: nowMs, parties: {}, marks: {} }
   const before = partsOf(register)
   dropExpired(register, nowMs)
@@ -23,19 +37,20 @@ export function enterRegister(texts: BoundedTexts, key: string, visit: RegisterV
   const parts = partsOf(register)
   if (parts.size !== before.size || [...parts].some((part) => !before.has(part))) register.version = visit.mint
   const untilMs = Math.max(...Object.values(register.parties).map((party) => party.untilMs))
-  texts.set(key, JSON.stringify(register), untilMs - nowMs)
-  return {
+  const answer: RegisterAnswer = {
     ...sightOf(register, nowMs),
     created: !known,
     alone: Object.keys(register.parties).length === 1,
     parts: register.version === visit.known ? undefined : [...parts],
     marked: Object.entries(register.marks).map(([part, mark]): MarkedPart => ({ part, mark })),
   }
+  return { text: JSON.stringify(register), lifeMs: untilMs - nowMs, answer }
 }
 
-export function lookAtRegister(texts: BoundedTexts, key: string): RegisterSight | null {
-  const register = readRegister(texts, key)
-  return register ? sightOf(register, texts.clock.now()) : null
+/** What a register says that is kept as {@link visitRegister} left it; `null` where there is none. */
+export function lookAtRegister(kept: string | null, nowMs: number): RegisterSight | null {
+  const register = readRegister(kept)
+  return register ? sightOf(register, nowMs) : null
 }
 
 function dropExpired(register: Register, nowMs: number): void {
@@ -62,7 +77,6 @@ const partsOf = ({ parties }: Register): Set<string> => new Set(Object.values(pa
 
 const sightOf = ({ version, bornMs }: Register, nowMs: number): RegisterSight => ({ version, bornMs, nowMs })
 
-function readRegister(texts: BoundedTexts, key: string): Register | undefined {
-  const text = texts.get(key)
-  return text === null ? undefined : (JSON.parse(text) as Register)
+function readRegister(kept: string | null): Register | undefined {
+  return kept === null ? undefined : (JSON.parse(kept) as Register)
 }
