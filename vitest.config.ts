@@ -14,6 +14,7 @@ export default defineConfig({
       { find: /^drizzle-aside$/, replacement: source('core/src/index.ts') },
       { find: /^drizzle-aside\/store$/, replacement: source('core/src/store.ts') },
       { find: /^@drizzle-aside\/redis$/, replacement: source('redis/src/index.ts') },
+      { find: /^@drizzle-aside\/store-conformance$/, replacement: source('store-conformance/src/index.ts') },
       ...olderDrizzle,
     ],
   },

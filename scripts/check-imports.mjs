@@ -1,10 +1,12 @@
-// Checks that imports inside packages/core/src fall: door, wiring, options, wings, ports, model.
+// Checks that imports inside packages/core/src fall: door, wiring, options, wings, ports, model; and that the other
+// packages use the core's door for store authors alone.
 //
 // - a file imports only from its own folder and from layers below; `errors.ts` may be imported by all;
 // - a wing never imports another wing;
 // - `drizzle-orm` is imported by the wing `drizzle/` alone; the doors, the wiring and the options may import its types;
 // - no other package is imported: the core has no runtime dependencies;
-// - no circles, type imports included.
+// - no circles, type imports included;
+// - packages/redis and packages/store-conformance import their own sources, `node:` and `drizzle-aside/store`.
 //
 // Usage: node scripts/check-imports.mjs [folder]. Prints `file:line: what is wrong` and exits with 1 if there is any.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
@@ -29,10 +31,12 @@ const mayImportDrizzleTypes = ['index.ts', 'store.ts', 'with-cache.ts', 'options
 
 const here = fileURLToPath(new URL('..', import.meta.url))
 const folder = resolve(process.argv[2] ?? join(here, 'packages', 'core', 'src'))
-const found = existsSync(folder) ? checkImports(folder) : []
+const beside = ['redis', 'store-conformance'].map((name) => join(here, 'packages', name, 'src'))
+const besides = process.argv[2] ? [] : beside
+const found = [...(existsSync(folder) ? checkImports(folder) : []), ...besides.flatMap((each) => checkBeside(each))]
 for (const { file, line, what } of found) console.log(`${relative(process.cwd(), file)}:${line}: ${what}`)
 if (found.length > 0) process.exit(1)
-console.log(`imports fall (${relative(process.cwd(), folder) || '.'})`)
+console.log(`imports fall (${[folder, ...besides].map((each) => relative(process.cwd(), each) || '.').join(', ')})`)
 
 function checkImports(root) {
   const files = sourceFiles(root)
@@ -42,6 +46,21 @@ function checkImports(root) {
     ...imports.flatMap((each) => judge(root, each)),
     ...circles(root, files, imports),
   ].sort((a, b) => a.file.localeCompare(b.file) || a.line - b.line)
+}
+
+function checkBeside(root) {
+  const files = sourceFiles(root)
+  const imports = files.flatMap((file) => importsOf(file))
+  return [...imports.flatMap((each) => judgeBeside(root, each)), ...circles(root, files, imports)]
+}
+
+function judgeBeside(root, { file, line, name }) {
+  if (name === 'drizzle-aside/store' || name.startsWith('node:')) return []
+  if (!name.startsWith('.'))
+    return [{ file, line, what: `imports '${name}'; beside the core only drizzle-aside/store` }]
+  const target = resolveImport(file, name)
+  if (target === undefined) return [{ file, line, what: `'${name}' is no file` }]
+  return layerOf(root, target).startsWith('..') ? [{ file, line, what: `'${name}' leaves the package's sources` }] : []
 }
 
 function homeless(root, file) {

@@ -1,23 +1,43 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { describe, expect, test } from 'vitest'
+import { describeStore } from '@drizzle-aside/store-conformance'
+import { describe, expect, it, test } from 'vitest'
 import { memoryStore, sharedMemoryStore } from '../../packages/core/src/stores/memory-store.ts'
 import { manualClock } from '../harness/clock.ts'
-import { storeConformance } from './store-conformance.ts'
 
 const MB = 1024 * 1024
 let names = 0
 
 /** Two views of one name, as two wraps of one process have them. */
-function openShared() {
+async function openShared(maxBytes?: number) {
   const clock = manualClock()
   const name = `conformance-${names++}`
-  const [store, second] = [sharedMemoryStore(name, { clock }), sharedMemoryStore(name)]
+  const bound = maxBytes === undefined ? {} : { maxBytes }
+  const [store, second] = [sharedMemoryStore(name, { clock, ...bound }), sharedMemoryStore(name)]
   const close = async () => void (await Promise.all([store.close(), second.close()]))
   return { store, second, prefix: 'p:', advance: async (ms: number) => clock.advance(ms), close }
 }
 
-storeConformance({ name: 'memory store', open: async () => openShared() }, test)
+describeStore({ describe, it }, { name: 'memory store', open: () => openShared(), openBounded: openShared })
+
+describeStore(
+  { describe, it },
+  {
+    name: 'memory store of one caller, on the clock of the process',
+    async open() {
+      const store = memoryStore()
+      return { store, prefix: 'p:', close: () => store.close() }
+    },
+    async openBounded(maxBytes) {
+      const store = memoryStore({ maxBytes })
+      return { store, prefix: 'p:', close: () => store.close() }
+    },
+    lacks: {
+      second: 'memoryStore() shares nothing',
+      clock: 'the clock of the process cannot be moved',
+    },
+  },
+)
 
 describe('memory store', () => {
   test('stays within its bytes, and the least recently used give way', async () => {

@@ -1,11 +1,11 @@
 import { type NodeRedisClient, redisStore } from '@drizzle-aside/redis'
+import { describeStore, type OpenedStore, type StoreSubject } from '@drizzle-aside/store-conformance'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createClientPool, createCluster } from 'redis'
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it, test } from 'vitest'
 import { type FreshRedis, freshRedis, privateRedis } from '../harness/databases.ts'
 import { tcpProxy } from '../harness/tcp-proxy.ts'
 import { type RedisLibrary, redisLibraries } from './redis-clients.ts'
-import { type OpenedStore, storeConformance } from './store-conformance.ts'
 
 let admin: ReturnType<typeof createClient>
 const MINUTE = 60_000
@@ -31,28 +31,57 @@ async function age(part: string, ms: number): Promise<void> {
 
 async function openOver(library: RedisLibrary, options?: { keyPrefix?: string }): Promise<OpenedStore> {
   const redis: FreshRedis = await freshRedis()
-  const apps = await Promise.all([library.open(redis.url, options), library.open(redis.url, options)])
-  const [store, second] = apps.map(({ client }) => redisStore(client))
-  if (store === undefined || second === undefined) throw new Error('two stores')
+  const { store, second, close } = await openTwo(library, redis.url, options)
   return {
     store,
     second,
     prefix: `${redis.namespace}:`,
     advance: (ms) => age(redis.namespace, ms),
     async close() {
-      await Promise.all([store.close(), second.close()])
-      for (const app of apps) app.close()
+      await close()
       await redis.drop()
     },
   }
 }
 
+async function openTwo(library: RedisLibrary, url: string, options?: { keyPrefix?: string }) {
+  const apps = await Promise.all([library.open(url, options), library.open(url, options)])
+  const [store, second] = apps.map(({ client }) => redisStore(client))
+  if (store === undefined || second === undefined) throw new Error('two stores')
+  async function close(): Promise<void> {
+    await Promise.all([store?.close(), second?.close()])
+    for (const app of apps) app.close()
+  }
+  return { store, second, close }
+}
+
+/** A Redis with so much room beside what it needs itself; a tenth is for what its allocator gives away. */
+async function openFull(library: RedisLibrary, maxBytes: number, policy: string): Promise<OpenedStore> {
+  const server = await privateRedis()
+  const two = await openTwo(library, server.url)
+  await Promise.all([two.store.read(['k']), two.second.read(['k'])])
+  const inServer = createClient({ url: server.url })
+  await inServer.connect()
+  const used = Number(/used_memory:(\d+)/.exec(await inServer.info('memory'))?.[1])
+  await inServer.configSet({ 'maxmemory-policy': policy, maxmemory: String(used + Math.floor(0.9 * maxBytes)) })
+  inServer.destroy()
+  return { ...two, prefix: 'full:', close: () => two.close().then(() => server.stop()) }
+}
+
+const subjects = (library: RedisLibrary): StoreSubject[] => [
+  {
+    name: `${library.name}, evicting when full`,
+    open: () => openOver(library),
+    openBounded: (maxBytes) => openFull(library, maxBytes, 'allkeys-lru'),
+  },
+  {
+    name: `${library.name} with a key prefix, refusing when full`,
+    open: () => openOver(library, { keyPrefix: 'app[*]:' }),
+    openBounded: (maxBytes) => openFull(library, maxBytes, 'noeviction'),
+  },
+]
 for (const library of redisLibraries) {
-  storeConformance({ name: library.name, open: () => openOver(library) }, test)
-  storeConformance(
-    { name: `${library.name} with a key prefix`, open: () => openOver(library, { keyPrefix: 'app[*]:' }) },
-    test,
-  )
+  for (const subject of subjects(library)) describeStore({ describe, it }, subject)
 }
 
 describe.each(redisLibraries)('redisStore over $name', (library) => {

@@ -1,34 +1,10 @@
 /** Starts the script of an example as a user would and waits for its end. */
-import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type Ended, runTsx } from '../support/run-tsx.ts'
 
-const require = createRequire(import.meta.url)
-const tsx = join(dirname(require.resolve('tsx/package.json')), 'dist', 'cli.mjs')
+export type { Ended } from '../support/run-tsx.ts'
+
 const examples = fileURLToPath(new URL('../../examples/', import.meta.url))
 
-export interface Ended {
-  readonly code: number | null
-  readonly output: string
-}
-
-export function runExample(example: string, ...args: string[]): Promise<Ended> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [tsx, '--tsconfig', '../../tsconfig.json', ...args], {
-      cwd: join(examples, example),
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: userEnvironment(),
-    })
-    let output = ''
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
-    child.once('error', reject)
-    child.once('close', (code) => resolve({ code, output }))
-  })
-}
-
-/** Without what a test runner sets for its own workers. */
-function userEnvironment(): NodeJS.ProcessEnv {
-  const { NODE_OPTIONS, NODE_TEST_CONTEXT, VITEST, ...env } = process.env
-  return env
-}
+export const runExample = (example: string, ...args: string[]): Promise<Ended> => runTsx(join(examples, example), args)
