@@ -8,6 +8,7 @@ export type { AsideOptions, ColumnsOf, Duration, TableEntry, TableOptions } from
 export { allTables, cached, uncached } from './options.ts'
 export type { Clock } from './ports/clock.ts'
 export type { AsideEvent, Listener } from './ports/events.ts'
+export type { FillCounts } from './ports/fill-counts.ts'
 export type { MarkedPart, RegisterAnswer, RegisterSight, RegisterVisit, Store } from './ports/store.ts'
 export { type MemoryStats, type MemoryStore, type MemoryStoreOptions, memoryStore } from './stores/memory-store.ts'
 export type { AsideStats, BoundCounts, NeedlessDrop, ReadCounts } from './watch/create-voice.ts'

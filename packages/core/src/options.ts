@@ -82,6 +82,15 @@ export interface AsideOptions {
   invalidateDeadline?: Duration
   /** How many keys may wait for a store that does not answer; beyond it whole tables fall. Default: 100,000. */
   queueBound?: number
+  /**
+   * How many queries of misses run at a time in this process; the others wait for their turn, first come first served,
+   * and none of them fails for it. Reads that bypass the cache, and all that runs in a transaction, are not counted.
+   * Wraps over one client share the limit: the smallest number that one of them asks for. Default: four fifths of the pool's connections
+   * (8 of 10), so that writes and transactions find one; 8 where the client does not say how many it has.
+   *
+   * @example maxFills: 4
+   */
+  maxFills?: number
   /** How old the facts about the database may grow. Default: 30 s. */
   catalogReread?: Duration
   /** For tests that move the time by hand. Default: the clock of the process. */
@@ -155,6 +164,7 @@ const optionNames = [
   'readDeadline',
   'invalidateDeadline',
   'queueBound',
+  'maxFills',
   'catalogReread',
   'clock',
 ]
@@ -169,7 +179,7 @@ function checkTableOptions(options: TableOptions): void {
   for (const name of ['ttl', 'negativeTtl'] as const) if (options[name] !== undefined) milliseconds(options[name], name)
   checkNumber('jitter', options.jitter, (value) => value >= 0 && value < 1, 'a number from 0 to below 1')
   for (const name of ['maxBytes', 'maxTouched', 'maxRows'] as const) {
-    checkNumber(name, options[name], (value) => Number.isInteger(value) && value > 0, 'a positive whole number')
+    checkCount(name, options[name])
   }
   for (const name of ['lists', 'facets'] as const) {
     if (options[name] === undefined || typeof options[name] === 'function') continue
@@ -179,6 +189,9 @@ function checkTableOptions(options: TableOptions): void {
     throw new AsideError('ASIDE_BAD_OPTION', 'rows must be true or false.')
   }
 }
+
+const checkCount = (name: string, value: unknown): void =>
+  checkNumber(name, value, (count) => Number.isInteger(count) && count > 0, 'a positive whole number')
 
 function checkNumber(name: string, value: unknown, holds: (value: number) => boolean, wanted: string): void {
   if (value === undefined || (typeof value === 'number' && holds(value))) return
@@ -207,6 +220,8 @@ export interface ResolvedOptions {
   readonly readDeadlineMs: number
   readonly removeDeadlineMs: number
   readonly queueBound: number
+  /** Undefined: by the size of the client's pool. */
+  readonly maxFills: number | undefined
   readonly rereadMs: number
   readonly clock: Clock | undefined
 }
@@ -216,12 +231,7 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
   checkNames('withCache', options, optionNames)
   checkTables(options.tables)
   checkStore(options)
-  checkNumber(
-    'queueBound',
-    options.queueBound,
-    (value) => Number.isInteger(value) && value > 0,
-    'a positive whole number',
-  )
+  for (const name of ['queueBound', 'maxFills'] as const) checkCount(name, options[name])
   if (options.onPending !== undefined && !['resolve', 'reject'].includes(options.onPending)) {
     throw new AsideError('ASIDE_BAD_OPTION', `onPending must be 'resolve' or 'reject'.`)
   }
@@ -235,6 +245,7 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
     readDeadlineMs: milliseconds(options.readDeadline ?? 50, 'readDeadline'),
     removeDeadlineMs: milliseconds(options.invalidateDeadline ?? 250, 'invalidateDeadline'),
     queueBound: options.queueBound ?? 100_000,
+    maxFills: options.maxFills,
     rereadMs: milliseconds(options.catalogReread ?? 30_000, 'catalogReread'),
     clock: options.clock,
   }

@@ -39,6 +39,7 @@ import type { AsideEvent, Listener } from './ports/events.ts'
 import type { GuardedStore } from './ports/guarded-store.ts'
 import type { Store } from './ports/store.ts'
 import { RecordReadPath } from './read/create-read-path.ts'
+import { FillLimit } from './read/fill-limit.ts'
 import { createRecordReader, peekRecord, type RecordReader } from './read/read-records.ts'
 import { createResultReader } from './read/read-results.ts'
 import type { PayloadIdentity } from './read/record-source.ts'
@@ -203,6 +204,25 @@ function shareStore(store: Store, options: ResolvedOptions, clock: Clock): Share
   return shared
 }
 
+/** By the state of a client: what its wraps ask of one database at a time is one number. */
+const fillLimits = new WeakMap<ClientState, FillLimit>()
+
+/** Where a client does not say how many connections it has; and the share of them that fills may take where it does. */
+const DEFAULT_MAX_FILLS = 8
+const FILLS_OF_POOL = 0.8
+
+function fillLimitOf(client: ClientState, { maxFills }: ResolvedOptions, clock: Clock): FillLimit {
+  const limit = fillLimits.get(client) ?? new FillLimit(() => usualFills(client), clock)
+  fillLimits.set(client, limit)
+  if (maxFills !== undefined) limit.ask(maxFills)
+  return limit
+}
+
+function usualFills(client: ClientState): number {
+  const size = client.poolSize()
+  return size === undefined ? DEFAULT_MAX_FILLS : Math.max(1, Math.floor(size * FILLS_OF_POOL))
+}
+
 function registersOf(store: Store): LocalRegisters {
   const registers = localRegisters.get(store) ?? new LocalRegisters()
   localRegisters.set(store, registers)
@@ -242,6 +262,7 @@ class Engine {
   /** All wraps of this process over the store and namespace, this one included: what one must not serve, none may. */
   readonly #peers: Set<Engine>
   readonly #delivery: Delivery
+  readonly #limit: FillLimit
   readonly #catalog: Catalog
   readonly #unknown: UnknownOutcomes
   readonly #shape: (table: object) => TableShape
@@ -283,6 +304,7 @@ class Engine {
     this.#peers = this.#shared.engines.get(options.namespace) ?? new Set()
     this.#shared.engines.set(options.namespace, this.#peers.add(this))
     this.#delivery = this.#shareDelivery()
+    this.#limit = fillLimitOf(client, options, this.#clock)
     this.#shape = tableShapes(real.dialect)
     this.#naming = new Naming(real.dialect)
     this.#listed = listTables(options, this.#shape)
@@ -700,6 +722,7 @@ class Engine {
       stampTtlMs: this.#stampTtl(),
       closed: () => this.#pending() || this.#closed || this.#registrar.refuses() !== undefined,
       random: Math.random,
+      limit: this.#limit,
     })
   }
 
@@ -728,6 +751,7 @@ class Engine {
       drops: this.#shared.drops,
       closed: () => this.#pending() || this.#closed,
       random: Math.random,
+      limit: this.#limit,
     })
     return new ResultPath({
       facts: () => this.#facts(),
@@ -798,8 +822,10 @@ class Engine {
   #verbs() {
     return {
       verifySchema: (tables: readonly object[]) => this.#verifySchema(tables),
-      stats: (schema: readonly object[]) =>
-        this.#voice.stats((table, changes) => this.#adviseGroups(schema, table, changes)),
+      stats: (schema: readonly object[]): AsideStats => ({
+        ...this.#voice.stats((table, changes) => this.#adviseGroups(schema, table, changes)),
+        fillLimit: this.#limit.counts(),
+      }),
       health: () => this.#health(),
       ready: async (options?: { reload?: boolean }) => {
         await this.#catalog.ready(options)

@@ -99,6 +99,12 @@ const mistakes: Mistake[] = [
     says: [/maxBytes/, /positive whole number/],
   },
   {
+    what: 'a limit on fills that lets none run',
+    make: () => wrap({ tables: [], maxFills: 0 }),
+    code: 'ASIDE_BAD_OPTION',
+    says: [/maxFills/, /positive whole number/],
+  },
+  {
     what: 'an unknown way to reject',
     make: () => wrap({ tables: [], onPending: 'throw' }),
     code: 'ASIDE_BAD_OPTION',

@@ -19,6 +19,8 @@ export interface ClientState {
   readonly open: Scope[]
   /** Tells embedded databases of one process apart. */
   readonly instance: string
+  /** How many connections the client opens at most; undefined: it does not say, or has only one. */
+  poolSize(): number | undefined
 }
 
 const states = new WeakMap<object, ClientState>()
@@ -30,10 +32,18 @@ export function clientState(session: Session, kind: DriverKind): ClientState {
   if (!state) {
     const instance = kind === 'pglite' ? `${process.pid}-${++instances}` : ''
     const single = kind === 'pglite' || (kind === 'node-postgres' && !('totalCount' in client))
-    state = { kind, sessionChanged: false, rawTransaction: undefined, single, begun: 0, open: [], instance }
+    // Not asked before it is wanted: wrapping touches no client.
+    const poolSize = () => (single ? undefined : poolSizeOf(client))
+    state = { kind, sessionChanged: false, rawTransaction: undefined, single, begun: 0, open: [], instance, poolSize }
     states.set(client, state)
   }
   return state
+}
+
+/** Of a node-postgres pool and of postgres.js, under the same name. */
+function poolSizeOf(client: object): number | undefined {
+  const max = (client as { options?: { max?: unknown } }).options?.max
+  return typeof max === 'number' && max > 0 ? max : undefined
 }
 
 const claims = new WeakMap<object, { readonly store: object; users: number }>()

@@ -3,12 +3,17 @@ import type { Clock } from '../ports/clock.ts'
 /** How long a reader waits for another reader's query before it runs its own. */
 const PATIENCE_MS = 1000
 
+interface Flight<T> {
+  readonly shared: Promise<T>
+  readonly begun: Promise<unknown> | undefined
+}
+
 /**
  * Queries on their way, by entry *and* stamps: a flight begun before a write carries the stamps from before it, so that
  * nobody who comes after the write joins it (PROTOCOL 3.12).
  */
 export class Flights<T> {
-  readonly #open = new Map<string, Promise<T>>()
+  readonly #open = new Map<string, Flight<T>>()
   readonly #clock: Clock
 
   constructor(clock: Clock) {
@@ -21,25 +26,30 @@ export class Flights<T> {
     return flight && this.#within(flight)
   }
 
-  /** Runs, while others may join what `shared` comes to. */
-  async lead<R>(name: string, shared: Promise<T>, run: () => Promise<R>): Promise<R> {
-    shared.catch(() => undefined)
-    this.#open.set(name, shared)
-    try {
-      return await run()
-    } finally {
-      this.#open.delete(name)
-    }
+  has(name: string): boolean {
+    return this.#open.has(name)
   }
 
-  #within(flight: Promise<T>): Promise<T | undefined> {
+  /** Lets others join what `shared` comes to, until {@link Flights.land}. `begun`: the query waits for its turn until then. */
+  start(name: string, shared: Promise<T>, begun: Promise<unknown> | undefined): void {
+    shared.catch(() => undefined)
+    this.#open.set(name, { shared, begun })
+  }
+
+  land(name: string): void {
+    this.#open.delete(name)
+  }
+
+  /** A query that waits for its turn is before all that its joiners could run: their patience begins with it. */
+  async #within({ shared, begun }: Flight<T>): Promise<T | undefined> {
+    await begun
     return new Promise((resolve) => {
       const cancel = this.#clock.setTimer(() => resolve(undefined), PATIENCE_MS)
       const end = (value: T | undefined): void => {
         cancel()
         resolve(value)
       }
-      flight.then(end, () => end(undefined))
+      shared.then(end, () => end(undefined))
     })
   }
 }

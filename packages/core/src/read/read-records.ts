@@ -6,6 +6,8 @@ import type { Clock } from '../ports/clock.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
 import { FamiliarKeys } from './familiar-keys.ts'
+import type { FillLimit } from './fill-limit.ts'
+import { Flights } from './flights.ts'
 
 export interface ReadWith {
   readonly store: GuardedStore
@@ -17,10 +19,8 @@ export interface ReadWith {
   closed(): boolean
   /** Uniform in [0, 1): spreads times to live, so that entries filled together do not expire together. */
   random(): number
+  readonly limit: FillLimit
 }
-
-/** How long a reader waits for another reader's query before it runs its own. */
-const JOIN_PATIENCE_MS = 1000
 
 /** Longer scopes are hashed in the key; the entry itself always repeats them whole. */
 const LONGEST_SCOPE = 64
@@ -56,7 +56,12 @@ export async function peekRecord(
  * in between removes a stamp, so the stored entry is dead on arrival and no compare-and-set is needed.
  */
 export function createRecordReader(given: ReadWith): RecordReader {
-  const tools: Tools = { ...given, flights: new Map(), familiar: new FamiliarKeys(), extended: new Map() }
+  const tools: Tools = {
+    ...given,
+    flights: new Flights(given.clock),
+    familiar: new FamiliarKeys(),
+    extended: new Map(),
+  }
   return {
     read: (lookup, load) => (lookup.keys.length === 1 ? readOne(tools, lookup, load) : readMany(tools, lookup, load)),
     forget: (stampKeys) => {
@@ -73,13 +78,11 @@ export interface RecordReader {
 
 /** What the reads of one reader share. */
 interface Tools extends ReadWith {
-  readonly flights: Flights
+  readonly flights: Flights<string | null | undefined>
   readonly familiar: FamiliarKeys
   /** When each epoch's time to live was last raised. */
   readonly extended: Map<string, number>
 }
-
-type Flights = Map<string, Promise<string | null | undefined>>
 
 /** The path of most reads: one key, one question to the store, and on a hit nothing else. */
 async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
@@ -201,20 +204,21 @@ async function fill(
   )
   // Joined only under the very same stamps: a flight begun before a write carries the stamps from before it. And only
   // for the very same row, whatever the hashes in its key say.
-  const joined = names.map((flight) => (flight === undefined ? undefined : tools.flights.get(flight)))
+  const joined = names.map((flight) => (flight === undefined ? undefined : tools.flights.join(flight)))
   const own = missing.filter((_, at) => !joined[at])
   const ownNames = names.filter((_, at) => !joined[at])
   const loading = own.length > 0 ? lead(tools, lookup, own, ownNames, epoch, load) : Promise.resolve([])
   // Waiting for others starts before our own query ends; a failure of ours is told below.
   loading.catch(() => undefined)
-  const shared = await Promise.all(joined.map((flight) => flight && join(tools, lookup, flight)))
+  const shared = await Promise.all(joined.map((flight) => flight && land(tools, lookup, flight)))
   const loaded = await loading
   if (loaded === 'ambiguous') return loaded
-  return settle(missing, joined, shared, loaded, load)
+  return settle(tools, missing, joined, shared, loaded, load)
 }
 
 /** Puts the answers in order; keys whose joined flight gave nothing are asked for once more, by this reader itself. */
 async function settle(
+  { limit }: Tools,
   missing: readonly Wanted[],
   joined: readonly unknown[],
   shared: readonly (RecordRow | undefined)[],
@@ -222,7 +226,7 @@ async function settle(
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
   const left = missing.filter((_, at) => joined[at] && shared[at] === undefined)
-  const late = left.length > 0 ? await load(left.map(({ key }) => key)) : []
+  const late = left.length > 0 ? await limit.run(() => load(left.map(({ key }) => key))).answer : []
   if (late === 'ambiguous') return late
   let nextLoaded = 0
   let nextLate = 0
@@ -233,25 +237,14 @@ async function settle(
 }
 
 /** Another reader's answer, decoded anew so that nothing mutable is shared; undefined when it gave none in time. */
-async function join(
-  { clock, voice }: ReadWith,
+async function land(
+  { voice }: ReadWith,
   lookup: Lookup,
   flight: Promise<string | null | undefined>,
 ): Promise<RecordRow | undefined> {
   voice.joined(lookup.source.label)
-  const text = await within(clock, flight)
+  const text = await flight
   return typeof text === 'string' ? decodeRow(text) : text
-}
-
-function within<T>(clock: Clock, promise: Promise<T>): Promise<T | undefined> {
-  return new Promise((resolve) => {
-    const cancel = clock.setTimer(() => resolve(undefined), JOIN_PATIENCE_MS)
-    const end = (value: T | undefined): void => {
-      cancel()
-      resolve(value)
-    }
-    promise.then(end, () => end(undefined))
-  })
 }
 
 /** Takes the stamps that were seen and mints the missing ones, before the query. The epoch, or null: nothing is stored. */
@@ -284,23 +277,20 @@ async function lead(
   epoch: string | null,
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
-  const loading = load(own.map(({ key }) => key))
+  const { answer: loading, begun } = tools.limit.run(() => load(own.map(({ key }) => key)))
   const texts = loading.then((rows) => (rows === 'ambiguous' ? [] : rows.map(encode)))
   texts.catch(() => undefined)
   names.forEach((flight, at) => {
     if (flight === undefined) return
-    tools.flights.set(
-      flight,
-      texts.then((all) => all[at]),
-    )
-    tools.flights.get(flight)?.catch(() => undefined)
+    const text = texts.then((all) => all[at])
+    tools.flights.start(flight, text, begun)
   })
   try {
     const rows = await loading
     if (rows !== 'ambiguous' && epoch) keep(tools, lookup, own, await texts, epoch)
     return rows
   } finally {
-    for (const flight of names) if (flight !== undefined) tools.flights.delete(flight)
+    for (const flight of names) if (flight !== undefined) tools.flights.land(flight)
   }
 }
 

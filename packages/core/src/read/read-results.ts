@@ -6,6 +6,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { DropWatch } from '../ports/drop-watch.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
+import type { FillLimit } from './fill-limit.ts'
 import { Flights } from './flights.ts'
 import { Hints } from './hints.ts'
 import { KeepAlive, spread } from './lives.ts'
@@ -22,6 +23,7 @@ export interface ReadResultsWith {
   closed(): boolean
   /** Uniform in [0, 1). */
   random(): number
+  readonly limit: FillLimit
 }
 
 export interface ResultReader {
@@ -70,7 +72,7 @@ async function readThrough(tools: Tools, lookup: ResultLookup, load: LoadRows): 
   voice.miss(lookup.label, lookup.kind)
   const fallen = needlessDrops(tools.drops, lookup, found)
   const taken = await takeStamps(tools, lookup, found)
-  return { rows: taken ? await fly(tools, lookup, taken, load, fallen) : (await load()).rows }
+  return { rows: taken ? await fly(tools, lookup, taken, load, fallen) : await loadOnly(tools, load) }
 }
 
 /** What the store holds of a result: stamps by key, the valid rows, and the partners that a fill should expect. */
@@ -184,18 +186,24 @@ async function fly(
     const text = await flight
     // Decoded anew: nothing mutable is shared.
     const rows = text === undefined ? undefined : (decodeRow(text) as ResultRows | undefined)
-    return rows ?? (await load()).rows
+    return rows ?? (await loadOnly(tools, load))
   }
   // Told once for each query that they cost.
   for (const { table, columns } of fallen) tools.voice.needlessDrop(table, columns)
-  const loading = load()
+  const { answer: loading, begun } = tools.limit.run(load)
   const encoded = loading.then(({ rows, keep }) => (keep ? encodeRow(rows) : undefined))
-  return tools.flights.lead(name, encoded, async () => {
+  tools.flights.start(name, encoded, begun)
+  try {
     const { rows, keep } = await loading
     if (keep) store(tools, lookup, taken, rows, await encoded)
     return rows
-  })
+  } finally {
+    tools.flights.land(name)
+  }
 }
+
+/** Nothing of it is stored or shared, and all the same it is the query of a miss. */
+const loadOnly = async ({ limit }: Tools, load: LoadRows): Promise<ResultRows> => (await limit.run(load).answer).rows
 
 const nothingLearned: LearnedKeys = { keys: [], widened: false }
 

@@ -1,6 +1,7 @@
 import { type RelationId, relationWords } from '../model/facts.ts'
 import type { BypassReason, EpochReason, FillRefusal, ReadKind } from '../model/reasons.ts'
 import type { AsideEvent, Listener } from '../ports/events.ts'
+import type { FillCounts } from '../ports/fill-counts.ts'
 import type { Voice, Widened } from '../ports/voice.ts'
 import { type CountedDrops, NeedlessCounts } from './count-needless.ts'
 
@@ -71,6 +72,7 @@ export interface AsideStats extends ReadCounts {
   readonly bypassed: Readonly<Partial<Record<BypassReason, number>>>
   readonly fillsRefused: Readonly<Partial<Record<FillRefusal, number>>>
   readonly bounds: BoundCounts
+  readonly fillLimit: FillCounts
   /** The ten sets of columns that cause most needless drops, those with most first. */
   readonly needlessDrops: readonly NeedlessDrop[]
   readonly invalidations: number
@@ -223,7 +225,7 @@ export class CountingVoice implements Voice {
   }
 
   /** `advise` gives the line to paste, for the sets of columns of one table that are to be told apart. */
-  stats(advise: Advise = () => undefined): AsideStats {
+  stats(advise: Advise = () => undefined): Omit<AsideStats, 'fillLimit'> {
     const { hits, misses } = this.#all
     return {
       ...this.#all,

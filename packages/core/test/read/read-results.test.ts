@@ -4,6 +4,7 @@ import { entryHead } from '../../src/model/entry.ts'
 import type { ResultLookup, ResultRows } from '../../src/model/result.ts'
 import { systemClock } from '../../src/ports/clock.ts'
 import type { AsideEvent } from '../../src/ports/events.ts'
+import { FillLimit } from '../../src/read/fill-limit.ts'
 import { createResultReader } from '../../src/read/read-results.ts'
 import { guardStore } from '../../src/stores/guard-store.ts'
 import { memoryStore } from '../../src/stores/memory-store.ts'
@@ -52,6 +53,7 @@ function open() {
     stampTtlMs: 120_000,
     closed: () => closed.now,
     random: () => 0.5,
+    limit: new FillLimit(() => 8, systemClock),
   })
   const loads = { count: 0 }
   const ask = async (of: ResultLookup, rows: ResultRows, keep = true) => {
