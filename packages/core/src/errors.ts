@@ -16,6 +16,7 @@ export type AsideErrorCode =
   | 'ASIDE_NOT_WRAPPED'
   | 'ASIDE_BAD_STORE'
   | 'ASIDE_BAD_KEY'
+  | 'ASIDE_BAD_QUERY'
   | 'ASIDE_CLOSED'
   | 'ASIDE_NOT_DELIVERED'
 

@@ -1,6 +1,7 @@
 /** drizzle-aside: cache-aside for Drizzle ORM on PostgreSQL, row by row. The door for users. */
 
 export type { Explanation } from './drizzle/explain-statement.ts'
+export type { WarmOptions, WarmProgress, WarmQuery, WarmSummary } from './drizzle/warm-queries.ts'
 export { AsideError, type AsideErrorCode } from './errors.ts'
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from './model/reasons.ts'
 export type { SchemaDifference, SchemaDifferenceKind } from './model/schema-difference.ts'

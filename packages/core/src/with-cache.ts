@@ -9,6 +9,7 @@ import { Naming } from './drizzle/naming.ts'
 import type { SessionEffect } from './drizzle/prepared-raw.ts'
 import { outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
 import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
+import type { WarmOptions, WarmQuery, WarmSummary } from './drizzle/warm-queries.ts'
 import { wrapDatabase } from './drizzle/wrap-database.ts'
 import { AsideError } from './errors.ts'
 import { bindCover, labelOf, tableLabel } from './map/bind-cover.ts'
@@ -90,6 +91,22 @@ export interface Aside<Db> {
   with(options: CallOptions): Db & { readonly $aside: Aside<Db> }
   /** What the extension would do with a query, and why; prints as text. */
   explain(query: Explainable): Promise<Explanation>
+  /**
+   * Runs queries so that the cache holds their answers, before traffic comes: after a deploy, say, or a `flush()`. At most
+   * `maxFills` run at a time, and what is in the cache already asks the database for nothing. A query that fails stops no
+   * other; the summary says which did, and why. An async generator must yield functions: it would run builders itself.
+   *
+   * @example
+   * const { filled, failed } = await db.$aside.warm(
+   *   ids.map((id) => db.query.posts.findFirst({ where: eq(posts.id, id), with: { author: true } })),
+   *   { concurrency: 2, onProgress: ({ done, total }) => console.log(`${done} of ${total}`) },
+   * )
+   *
+   * @throws AsideError `ASIDE_UNKNOWN_OPTION` or `ASIDE_BAD_OPTION` for options that make no sense, `ASIDE_BAD_QUERY` where
+   * `queries` is no iterable, `ASIDE_CLOSED` after `close()`; and what an iterable of yours throws. An item that is no query
+   * is a failure like others, with `ASIDE_BAD_QUERY`.
+   */
+  warm(queries: Iterable<WarmQuery> | AsyncIterable<WarmQuery>, options?: WarmOptions): Promise<WarmSummary>
   /**
    * Tells that rows were written by other means: the whole table, or exactly the given row, as it was and as it is. It is
    * exact where the rows name every column of every key and list of the table. In a transaction: at commit.
@@ -845,6 +862,8 @@ class Engine {
         peekRecord(this.#peekWith, lookup, key),
       listen: (listener: (event: never) => void) => this.#voice.listen(listener as Listener),
       close: () => this.#close(),
+      maxFills: () => this.#limit.counts().max,
+      listenerFailed: (error: unknown) => this.#emit({ type: 'listenerFailed', error }),
       toMs: (duration: unknown) => milliseconds(duration, 'ttl'),
     }
   }

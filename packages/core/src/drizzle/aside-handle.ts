@@ -6,6 +6,7 @@ import { encodeFor } from './encode-row.ts'
 import { type Explanation, explainStatement } from './explain-statement.ts'
 import { type Database, schemaTables } from './internals.ts'
 import { type CallOptions, currentScope, destinations, type StatementContext } from './statement-context.ts'
+import { type WarmOptions, warmQueries } from './warm-queries.ts'
 import { contextOf, rewrap, type WrappedSession } from './wrap-database.ts'
 
 /** The engine's verbs that are not about one statement. */
@@ -22,6 +23,8 @@ export interface EngineVerbs<Stats, Health> {
   peek(lookup: Parameters<StatementContext['read']['read']>[0], key: LookupKey): Promise<'hit' | 'miss' | 'unknown'>
   listen(listener: (event: never) => void): () => void
   close(): Promise<void>
+  maxFills(): number
+  listenerFailed(error: unknown): void
   toMs(duration: unknown): number
 }
 
@@ -48,6 +51,8 @@ export function createHandle<Stats, Health>(
     with: (options: HandleOptions) =>
       rewrap(database(), session, callOptions(options, session.tools.call, named, verbs)),
     explain: (query: unknown): Promise<Explanation> => explainStatement(query, context, verbs),
+    warm: (queries: unknown, options: WarmOptions = {}) =>
+      warmQueries(queries, options, { ...verbs, explain: (query) => explainStatement(query, context, verbs) }),
     wrote: (table: object, rows?: { old?: object; new?: object }) =>
       wrote(table, rows && encodeRows(context, table, rows)),
     invalidate: async (table: object, key?: unknown) => {
