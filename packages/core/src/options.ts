@@ -51,6 +51,16 @@ export interface TableOptions<T extends PgTable = PgTable> {
   rows?: boolean
   /** Most rows of a result that is stored; larger ones are answered and not kept. Default: 1,000. */
   maxRows?: number
+  /**
+   * Fills entries anew before they expire, behind a hit that is served at once: so that a hot entry is never missed for
+   * its age. `true`, or `{}`: by chance, the likelier the nearer the end and the dearer the query (XFetch). `beta` makes it
+   * earlier (above 1) or later; `ahead` is a window before the end in which each hit does it, at most half the time to
+   * live. It takes a free place of `maxFills` or waits for a later hit. Default: not at all.
+   *
+   * @example refresh: { ahead: '30s' }
+   * @see https://www.vldb.org/pvldb/vol8/p886-vattani.pdf
+   */
+  refresh?: boolean | { beta?: number; ahead?: Duration }
   /** Most rows that one statement reports one by one; more, and the whole table falls. Default: 1,000. */
   maxTouched?: number
 }
@@ -153,6 +163,7 @@ const tableOptionNames = [
   'facets',
   'rows',
   'maxRows',
+  'refresh',
 ]
 const optionNames = [
   'store',
@@ -185,9 +196,20 @@ function checkTableOptions(options: TableOptions): void {
     if (options[name] === undefined || typeof options[name] === 'function') continue
     throw new AsideError('ASIDE_BAD_OPTION', `${name} must be a function of the table's columns.`)
   }
+  checkRefresh(options.refresh)
   if (options.rows !== undefined && typeof options.rows !== 'boolean') {
     throw new AsideError('ASIDE_BAD_OPTION', 'rows must be true or false.')
   }
+}
+
+function checkRefresh(refresh: unknown): void {
+  if (refresh === undefined || typeof refresh === 'boolean') return
+  if (typeof refresh !== 'object' || refresh === null)
+    throw new AsideError('ASIDE_BAD_OPTION', `refresh must be true, false or e.g. { ahead: '30s' }.`)
+  checkNames('refresh', refresh, ['beta', 'ahead'])
+  const { beta, ahead } = refresh as { beta?: unknown; ahead?: unknown }
+  checkNumber('beta', beta, (value) => value >= 0 && Number.isFinite(value), 'a number from 0')
+  if (ahead !== undefined) milliseconds(ahead, 'ahead')
 }
 
 const checkCount = (name: string, value: unknown): void =>

@@ -27,6 +27,7 @@ import type { BypassReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
 import { type Registration, registrationOf, unionFacets } from './model/registration.ts'
 import type { SchemaDifference } from './model/schema-difference.ts'
+import type { RefreshSettings } from './model/timing.ts'
 import {
   type AsideOptions,
   type Duration,
@@ -44,6 +45,7 @@ import { FillLimit } from './read/fill-limit.ts'
 import { createRecordReader, peekRecord, type RecordReader } from './read/read-records.ts'
 import { createResultReader } from './read/read-results.ts'
 import type { PayloadIdentity } from './read/record-source.ts'
+import { Refreshes } from './read/refreshes.ts'
 import { ResultPath } from './read/result-path.ts'
 import { type KnowsOthers, LocalRegisters, LocalRegistrar } from './register/local-registrar.ts'
 import { Registrar } from './register/registrar.ts'
@@ -280,6 +282,7 @@ class Engine {
   readonly #peers: Set<Engine>
   readonly #delivery: Delivery
   readonly #limit: FillLimit
+  readonly #refreshes: Refreshes
   readonly #catalog: Catalog
   readonly #unknown: UnknownOutcomes
   readonly #shape: (table: object) => TableShape
@@ -322,6 +325,7 @@ class Engine {
     this.#shared.engines.set(options.namespace, this.#peers.add(this))
     this.#delivery = this.#shareDelivery()
     this.#limit = fillLimitOf(client, options, this.#clock)
+    this.#refreshes = new Refreshes({ limit: this.#limit, clock: this.#clock, voice: this.#voice })
     this.#shape = tableShapes(real.dialect)
     this.#naming = new Naming(real.dialect)
     this.#listed = listTables(options, this.#shape)
@@ -740,6 +744,7 @@ class Engine {
       closed: () => this.#pending() || this.#closed || this.#registrar.refuses() !== undefined,
       random: Math.random,
       limit: this.#limit,
+      refreshes: this.#refreshes,
     })
   }
 
@@ -769,6 +774,7 @@ class Engine {
       closed: () => this.#pending() || this.#closed,
       random: Math.random,
       limit: this.#limit,
+      refreshes: this.#refreshes,
     })
     return new ResultPath({
       facts: () => this.#facts(),
@@ -943,6 +949,7 @@ class Engine {
   async #close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    await this.#refreshes.end()
     await this.#unknown.close()
     await this.#registrar.close()
     this.#catalog.close()
@@ -1004,7 +1011,14 @@ function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableSha
     facets: groupsOf(own, shape).map(({ columns }) => columns),
     rows: own.rows ?? false,
     maxRows: own.maxRows ?? 1000,
+    refresh: refreshOf(own),
   }
+}
+
+function refreshOf({ refresh }: TableOptions): RefreshSettings | undefined {
+  if (!refresh) return undefined
+  const { beta = 1, ahead } = refresh === true ? {} : refresh
+  return { beta, aheadMs: ahead === undefined ? 0 : milliseconds(ahead, 'ahead') }
 }
 
 type ColumnsChosen = Parameters<NonNullable<TableOptions['sensitive']>>[0]

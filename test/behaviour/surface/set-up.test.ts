@@ -105,6 +105,24 @@ const mistakes: Mistake[] = [
     says: [/maxFills/, /positive whole number/],
   },
   {
+    what: 'an early refresh that is none',
+    make: () => cached(items, { refresh: 'early' as never }),
+    code: 'ASIDE_BAD_OPTION',
+    says: [/refresh/, /ahead/],
+  },
+  {
+    what: 'a refresh after its time',
+    make: () => cached(items, { refresh: { beta: -1 } }),
+    code: 'ASIDE_BAD_OPTION',
+    says: [/beta/, /a number from 0/],
+  },
+  {
+    what: 'an unknown way to refresh',
+    make: () => cached(items, { refresh: { before: '1s' } as object }),
+    code: 'ASIDE_UNKNOWN_OPTION',
+    says: [/'before'/, /beta, ahead/],
+  },
+  {
     what: 'an unknown way to reject',
     make: () => wrap({ tables: [], onPending: 'throw' }),
     code: 'ASIDE_BAD_OPTION',

@@ -9,7 +9,7 @@ import { mapRows } from './map-rows.ts'
 import { PreparedResult } from './prepared-result.ts'
 import { everyColumn, type RecordQuestion } from './record-question.ts'
 import { sortRows } from './sort-rows.ts'
-import { type StatementContext, sessionGate } from './statement-context.ts'
+import { fellIntoTransaction, type StatementContext, sessionGate } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 
 /** Everything about one select that may be answered by records. */
@@ -128,8 +128,6 @@ const aboutRows: ReadonlySet<BypassReason> = new Set<BypassReason>([
 /** True for what says only that rows of one key are no answer. */
 export const isAboutRows = (reason: BypassReason): boolean => aboutRows.has(reason)
 
-const fellIntoTransaction = Symbol('fell into a transaction')
-
 /** A read that records may answer: what it asks, and who makes its result. */
 export interface AnswersRead {
   readonly context: StatementContext
@@ -165,7 +163,12 @@ function loader({ context, question }: AnswersRead, plan: PlannedRead): LoadReco
   const { source, scheme } = plan.lookup
   const { begun } = context.client
   return async (missing) => {
-    const rows = await loadRecords(context, question.shape, source, scheme, missing)
+    // It may have waited for its turn; and a fill in the background has no business in somebody's transaction.
+    if (context.client.begun !== begun) throw fellIntoTransaction
+    const rows = await loadRecords(context, question.shape, source, scheme, missing).catch((error) => {
+      context.write.noteError(error)
+      throw error
+    })
     // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
     if (context.client.begun !== begun) throw fellIntoTransaction
     return rows
@@ -175,7 +178,6 @@ function loader({ context, question }: AnswersRead, plan: PlannedRead): LoadReco
 /** The statement as written decides: it answers, or fails with the error that the user would have seen. */
 function hearFailure(context: StatementContext, source: RecordSource, error: unknown): BypassReason {
   if (error === fellIntoTransaction) return 'in-transaction'
-  context.write.noteError(error)
   noteFailure(context, source, error)
   return 'load-failed'
 }

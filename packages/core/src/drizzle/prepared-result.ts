@@ -15,7 +15,7 @@ import {
 } from './internals.ts'
 import type { LazyQuery } from './lazy-sql.ts'
 import { mapRows } from './map-rows.ts'
-import { type StatementContext, sessionGate } from './statement-context.ts'
+import { fellIntoTransaction, type StatementContext, sessionGate } from './statement-context.ts'
 
 /** A select as the read path understands it. */
 export interface ResultStatement {
@@ -101,7 +101,8 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
   ): LoadRows {
     const { client, write } = this.read.context
     const { begun } = client
-    return async () => {
+    return async (how) => {
+      if (how === 'in-background' && client.begun !== begun) throw fellIntoTransaction
       try {
         const rows = await this.load(statement, plan, placeholders, token)
         // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.

@@ -46,6 +46,9 @@ export function destinations({ client }: StatementContext, scope: Scope | undefi
   return scope !== undefined && scope === client.rawTransaction && !client.single ? [scope, undefined] : [scope]
 }
 
+/** What a load is rejected with that fell, or would have fallen, into a transaction begun since it was asked for. */
+export const fellIntoTransaction = Symbol('fell into a transaction')
+
 /** Why a read of this session may not be served, whatever it asks for. */
 export function sessionGate(context: StatementContext, token: unknown): BypassReason | undefined {
   if (currentScope(context)) return 'in-transaction'

@@ -1,6 +1,7 @@
 import type { RelationFacts, RelationId, TokenKind } from './facts.ts'
 import type { Scheme, TableKeys } from './keys.ts'
 import type { BypassReason, ReadKind } from './reasons.ts'
+import type { RefreshSettings } from './timing.ts'
 
 /** Per-table settings after their defaults were filled in. */
 export interface TableSettings {
@@ -24,6 +25,8 @@ export interface TableSettings {
   readonly rows: boolean
   /** Most rows of a result that is stored. */
   readonly maxRows: number
+  /** How early entries are filled anew; undefined: when they are missed. */
+  readonly refresh: RefreshSettings | undefined
 }
 
 /** How the records of one Drizzle table object look under the facts of the moment. */

@@ -3,6 +3,7 @@ import type { RelationFacts, RelationId } from './facts.ts'
 import type { Scheme, TableKeys } from './keys.ts'
 import type { QueryCover, WidenReason } from './query-cover.ts'
 import type { QueryShape, Term } from './query-shape.ts'
+import type { RefreshSettings } from './timing.ts'
 
 /** How one query structure is answered, whatever its parameters are. */
 export interface ResultPlan {
@@ -39,6 +40,7 @@ export interface MergedSettings {
   readonly maxBytes: number
   readonly rows: boolean
   readonly scopes: readonly (() => unknown)[]
+  readonly refresh: RefreshSettings | undefined
 }
 
 /** Row stamps that the rows of an answer name. */

@@ -2,6 +2,7 @@ import type { RelationId } from './facts.ts'
 import type { BoundDependency } from './query-cover.ts'
 import type { QueryKind, QueryShape, Term } from './query-shape.ts'
 import type { BypassReason } from './reasons.ts'
+import type { RefreshSettings } from './timing.ts'
 
 /** A select as the read path is asked for it: its structure by names, and the rest where it is wanted. */
 export interface ResultQuestion {
@@ -54,6 +55,8 @@ export interface ResultLookup {
   readonly jitter: number
   readonly maxRows: number
   readonly maxBytes: number
+  /** How early the entry is filled anew; undefined: when it is missed. */
+  readonly refresh?: RefreshSettings | undefined
 }
 
 /** Keys of the stamps that only the rows of an answer name. */
@@ -66,7 +69,10 @@ export interface LearnedKeys {
 /** Rows as driver values by position. */
 export type ResultRows = readonly (readonly unknown[])[]
 
-/** Runs the statement. `keep: false`: the rows may be answered and never stored (they are a transaction's own). */
-export type LoadRows = () => Promise<{ readonly rows: ResultRows; readonly keep: boolean }>
+/**
+ * Runs the statement. `keep: false`: the rows may be answered and never stored (they are a transaction's own). In the
+ * background it rejects with a symbol, rather than run inside a transaction that has begun since the question.
+ */
+export type LoadRows = (how?: 'in-background') => Promise<{ readonly rows: ResultRows; readonly keep: boolean }>
 
 export type ResultAnswer = { readonly rows: ResultRows } | { readonly bypass: BypassReason }

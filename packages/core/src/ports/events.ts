@@ -16,6 +16,9 @@ export type AsideEvent =
   | { type: 'fillRefused'; table: string; reason: FillRefusal }
   | { type: 'needlessDrop'; table: string; columns: readonly string[] }
   | { type: 'joined'; table: string }
+  | { type: 'refresh'; table: string }
+  | { type: 'refreshSkipped'; table: string }
+  | { type: 'refreshFailed'; table: string; error: unknown }
   | { type: 'bypass'; table?: string; reason: BypassReason }
   | { type: 'invalidate'; keys: number; epochs: number; tables: readonly string[]; cause: InvalidateCause }
   | { type: 'epochReplaced'; table: string; reason: EpochReason }

@@ -61,13 +61,18 @@ export class FillLimit {
     return { answer: begun.then((granted) => this.#hold(granted, query)), begun }
   }
 
+  /** True where a query would begin at once. */
+  get hasRoom(): boolean {
+    return this.#waiting.length === 0 && this.#running.size < this.#max
+  }
+
   counts(): FillCounts {
     const [running, waiting] = [this.#running.size, this.#waiting.length]
     return { max: this.#max, running, waiting, waited: this.#waited, overdue: this.#overdue }
   }
 
   #take(): Place | undefined {
-    return this.#waiting.length === 0 && this.#running.size < this.#max ? this.#occupy() : undefined
+    return this.hasRoom ? this.#occupy() : undefined
   }
 
   #occupy(): Place {

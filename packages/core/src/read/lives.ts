@@ -5,6 +5,22 @@ import type { Clock } from '../ports/clock.ts'
 export const spread = (ttlMs: number, jitter: number, random: number): number =>
   Math.max(1, Math.round(ttlMs * (1 + jitter * (2 * random - 1))))
 
+/** What a query took, without the time that it waited for its turn. */
+export function stopwatch(clock: Clock): { readonly ms: number; of<T>(query: () => Promise<T>): Promise<T> } {
+  let ms = 0
+  return {
+    get ms() {
+      return ms
+    },
+    async of(query) {
+      const began = clock.now()
+      const value = await query()
+      ms = clock.now() - began
+      return value
+    },
+  }
+}
+
 /** How often, within its life, the life of an epoch is raised; each fill of its table would be far too often. */
 const EXTENSIONS = 8
 

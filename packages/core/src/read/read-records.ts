@@ -2,12 +2,15 @@ import { entryHead, formatEntry, isStamp, readEntry } from '../model/entry.ts'
 import { digest, entryTail, identityOf, newStamp, stampKey } from '../model/keys.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordRow } from '../model/record.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
-import type { Clock } from '../ports/clock.ts'
+import { isDue, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
+import { type Clock, wallNow } from '../ports/clock.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
 import { FamiliarKeys } from './familiar-keys.ts'
 import type { FillLimit } from './fill-limit.ts'
 import { Flights } from './flights.ts'
+import { stopwatch } from './lives.ts'
+import type { Refreshes } from './refreshes.ts'
 
 export interface ReadWith {
   readonly store: GuardedStore
@@ -20,6 +23,7 @@ export interface ReadWith {
   /** Uniform in [0, 1): spreads times to live, so that entries filled together do not expire together. */
   random(): number
   readonly limit: FillLimit
+  readonly refreshes: Refreshes
 }
 
 /** Longer scopes are hashed in the key; the entry itself always repeats them whole. */
@@ -36,6 +40,8 @@ interface Wanted {
   stamp: string | null
   /** The stamp was minted by this read, so its life has only begun. */
   minted: boolean
+  /** The payload of a valid entry that begins with its times. */
+  timed: string | undefined
 }
 
 /** Whether the store holds a valid entry for one key now; asks without counting. */
@@ -101,6 +107,7 @@ async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise
   const row = validRow(texts[0] as string | null, one, epoch)
   if (row !== undefined) {
     tools.voice.hit(source.label, kind, row === null)
+    if (one.timed !== undefined) refresh(tools, lookup, [one], epoch as string, load)
     return { rows: [row] }
   }
   tools.voice.miss(source.label, kind)
@@ -123,6 +130,8 @@ async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promis
   const found = await lookUp(tools, lookup, wanted)
   if (!found) return { bypass: 'store-failed' }
   const { rows, epoch } = found
+  const timed = wanted.filter((one) => one.timed !== undefined)
+  if (timed.length > 0) refresh(tools, lookup, timed, epoch as string, load)
   const missing = rows.flatMap((row, at) => (row === undefined ? [at] : []))
   if (missing.length > 0) {
     const filled = await fill(
@@ -151,6 +160,7 @@ function name(lookup: Lookup, key: LookupKey): Wanted {
     width: source.columns.length,
     stamp: null,
     minted: false,
+    timed: undefined,
   }
 }
 
@@ -186,9 +196,31 @@ function validRow(entry: string | null, one: Wanted, epoch: string | null): Reco
   if (entry === null || !isStamp(one.stamp) || !isStamp(epoch)) return undefined
   const payload = readEntry(entry, one.head, one.stamp, epoch)
   if (typeof payload !== 'string') return payload
-  const row = decodeRow(payload)
-  return row?.length === one.width ? row : undefined
+  const body = withoutTiming(payload)
+  // With its times, "there is no such row" is a payload without a row.
+  const row = body === '' ? null : decodeRow(body)
+  if (row !== null && row?.length !== one.width) return undefined
+  if (body.length < payload.length) one.timed = payload
+  return row
 }
+
+/** Hits are served; those of their entries whose time has come are filled anew behind them, under the stamps they have. */
+function refresh(tools: Tools, lookup: Lookup, hits: readonly Wanted[], epoch: string, load: LoadRecords): void {
+  const { refresh: settings } = lookup.source.settings
+  if (!settings || tools.closed()) return
+  const now = wallNow(tools.clock)
+  const due = hits.filter((one) => {
+    const timing = timingOf(one.timed as string)
+    return timing && isDue(timing, settings, now, tools.random()) && !tools.flights.has(flightName(one, epoch))
+  })
+  if (due.length === 0) return
+  // Their stamps are as old as they: they need a longer life than they have.
+  for (const one of due) one.minted = false
+  const names = due.map((one) => flightName(one, epoch))
+  tools.refreshes.start(lookup.source.label, () => lead(tools, lookup, due, names, epoch, load))
+}
+
+const flightName = (one: Wanted, epoch: string): string => `${one.entryKey}\n${one.stamp}${epoch}${one.head}`
 
 /** Answers the missing keys in order: joined flights where the stamps are the same, one query for all the others. */
 async function fill(
@@ -199,9 +231,7 @@ async function fill(
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
   const epoch = await takeStamps(tools, lookup, missing, epochSeen)
-  const names = missing.map((one) =>
-    epoch && isStamp(one.stamp) ? `${one.entryKey}\n${one.stamp}${epoch}${one.head}` : undefined,
-  )
+  const names = missing.map((one) => (epoch && isStamp(one.stamp) ? flightName(one, epoch) : undefined))
   // Joined only under the very same stamps: a flight begun before a write carries the stamps from before it. And only
   // for the very same row, whatever the hashes in its key say.
   const joined = names.map((flight) => (flight === undefined ? undefined : tools.flights.join(flight)))
@@ -277,7 +307,8 @@ async function lead(
   epoch: string | null,
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
-  const { answer: loading, begun } = tools.limit.run(() => load(own.map(({ key }) => key)))
+  const took = stopwatch(tools.clock)
+  const { answer: loading, begun } = tools.limit.run(() => took.of(() => load(own.map(({ key }) => key))))
   const texts = loading.then((rows) => (rows === 'ambiguous' ? [] : rows.map(encode)))
   texts.catch(() => undefined)
   names.forEach((flight, at) => {
@@ -287,7 +318,7 @@ async function lead(
   })
   try {
     const rows = await loading
-    if (rows !== 'ambiguous' && epoch) keep(tools, lookup, own, await texts, epoch)
+    if (rows !== 'ambiguous' && epoch) keep(tools, lookup, own, await texts, { epoch, costMs: took.ms })
     return rows
   } finally {
     for (const flight of names) if (flight !== undefined) tools.flights.land(flight)
@@ -302,7 +333,7 @@ function keep(
   lookup: Lookup,
   own: readonly Wanted[],
   texts: readonly (string | null | undefined)[],
-  epoch: string,
+  { epoch, costMs }: { readonly epoch: string; readonly costMs: number },
 ): void {
   const { source } = lookup
   own.forEach((one, at) => {
@@ -312,8 +343,10 @@ function keep(
       tools.voice.fillRefused(source.label, refusal)
       return
     }
-    const entry = formatEntry(one.head, one.stamp as string, epoch, text as string | null)
     const ttl = timeToLive(tools, lookup, text === null)
+    const timing = source.settings.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttl, costMs }
+    const payload = timing ? withTiming(timing, text ?? '') : (text as string | null)
+    const entry = formatEntry(one.head, one.stamp as string, epoch, payload)
     // A call may ask for a longer life than its table's settings give.
     const stampTtl = Math.max(tools.stampTtlMs, 2 * ttl)
     tools.store.write(one.entryKey, entry, ttl, toKeepAlive(tools, one, source.keys.epoch, stampTtl), stampTtl)

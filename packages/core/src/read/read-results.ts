@@ -2,15 +2,17 @@ import { filledUnder, formatHint, formatResult, isStamp, type LearnedStamp, read
 import { newStamp } from '../model/keys.ts'
 import type { LearnedKeys, LoadRows, ResultAnswer, ResultLookup, ResultRows } from '../model/result.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
-import type { Clock } from '../ports/clock.ts'
+import { isDue, type RefreshSettings, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
+import { type Clock, wallNow } from '../ports/clock.ts'
 import type { DropWatch } from '../ports/drop-watch.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
 import type { FillLimit } from './fill-limit.ts'
 import { Flights } from './flights.ts'
 import { Hints } from './hints.ts'
-import { KeepAlive, spread } from './lives.ts'
+import { KeepAlive, spread, stopwatch } from './lives.ts'
 import { type NeedlessDrop, needlessDrops } from './needless-drops.ts'
+import type { Refreshes } from './refreshes.ts'
 
 export interface ReadResultsWith {
   readonly store: GuardedStore
@@ -24,6 +26,7 @@ export interface ReadResultsWith {
   /** Uniform in [0, 1). */
   random(): number
   readonly limit: FillLimit
+  readonly refreshes: Refreshes
 }
 
 export interface ResultReader {
@@ -67,6 +70,7 @@ async function readThrough(tools: Tools, lookup: ResultLookup, load: LoadRows): 
   const { voice } = tools
   if (found.rows) {
     voice.hit(lookup.label, lookup.kind, found.rows.length === 0)
+    if (found.due) refresh(tools, lookup, found, load)
     return { rows: found.rows }
   }
   voice.miss(lookup.label, lookup.kind)
@@ -82,6 +86,8 @@ interface Found {
   readonly expected: readonly string[]
   /** Where there are no rows: the own stamps of the stored answer that is not valid any more. */
   readonly under?: readonly string[] | undefined
+  /** Where there are rows: it is time to fill them anew. */
+  readonly due?: boolean
 }
 
 /** One round trip; a second one where an entry rests on partners that this process did not expect. */
@@ -99,13 +105,25 @@ async function lookUp(tools: Tools, lookup: ResultLookup): Promise<Found | undef
   const strangers = stored.learned.filter(({ key }) => !stamps.has(key)).map(({ key }) => key)
   if (strangers.length > 0 && !(await readMore(tools, strangers, stamps))) return undefined
   const valid = stored.rows !== undefined && stored.learned.every(({ key, stamp }) => holds(stamps, key, stamp))
-  const rows = valid ? (decodeRow(stored.rows as string) as ResultRows | undefined) : undefined
+  const rows = valid ? (decodeRow(withoutTiming(stored.rows as string)) as ResultRows | undefined) : undefined
   const expected = strangers.length > 0 || hinted.length === 0 ? merged(hinted, stored.learned) : hinted
   if (strangers.length > 0) tools.hints.set(lookup.entryKey, expected)
-  if (rows) return { stamps, rows, expected }
+  if (rows) return { stamps, rows, expected, due: isTime(tools, lookup, stored.rows as string) }
   const partnersHold = stored.learned.every(({ key, stamp }) => holds(stamps, key, stamp))
   const under = partnersHold ? filledUnder(entry as string, lookup.head, lookup.stamps.length) : undefined
   return { stamps, rows, expected, under }
+}
+
+function isTime({ clock, random }: Tools, { refresh: settings }: ResultLookup, payload: string): boolean {
+  const timing = settings && timingOf(payload)
+  return timing !== undefined && isDue(timing, settings as RefreshSettings, wallNow(clock), random())
+}
+
+/** The hit is served; its entry is filled anew behind it, under the stamps that it was found valid under. */
+function refresh(tools: Tools, lookup: ResultLookup, found: Found, load: LoadRows): void {
+  const taken = tools.closed() ? undefined : collect(tools, lookup, found, new Set())
+  if (!taken || tools.flights.has(flightName(lookup, taken))) return
+  tools.refreshes.start(lookup.label, () => fly(tools, lookup, taken, () => load('in-background'), []))
 }
 
 async function readMore(tools: Tools, keys: readonly string[], stamps: Map<string, string | null>): Promise<boolean> {
@@ -152,16 +170,20 @@ async function takeStamps(tools: Tools, lookup: ResultLookup, found: Found): Pro
   absent.forEach((key, at) => {
     found.stamps.set(key, minted[at] as string | null)
   })
+  return collect(tools, lookup, found, new Set(absent))
+}
+
+function collect(tools: Tools, lookup: ResultLookup, found: Found, minted: ReadonlySet<string>): Taken | undefined {
   const own = joined(lookup.stamps, found.stamps)
   if (own === undefined) return undefined
   const all = new Map<string, string>()
-  for (const key of wanted) {
+  for (const key of [...lookup.stamps, ...found.expected]) {
     const stamp = found.stamps.get(key) ?? null
     if (isStamp(stamp)) all.set(key, stamp)
   }
   for (const { key, facet } of lookup.dependencies)
     if (facet !== undefined) tools.drops.taken(key, all.get(key) as string)
-  return { own, all, minted: new Set(absent) }
+  return { own, all, minted }
 }
 
 function mint({ store, stampTtlMs }: Tools, keys: readonly string[]): Promise<(string | null)[] | undefined> {
@@ -171,6 +193,9 @@ function mint({ store, stampTtlMs }: Tools, keys: readonly string[]): Promise<(s
   )
 }
 
+const flightName = ({ entryKey, head }: ResultLookup, { all }: Taken): string =>
+  `${entryKey}\n${[...all.values()].join('')}${head}`
+
 /** Joins a query that runs under the very same stamps, or runs it and lets others join. */
 async function fly(
   tools: Tools,
@@ -179,7 +204,7 @@ async function fly(
   load: LoadRows,
   fallen: readonly NeedlessDrop[],
 ): Promise<ResultRows> {
-  const name = `${lookup.entryKey}\n${[...taken.all.values()].join('')}${lookup.head}`
+  const name = flightName(lookup, taken)
   const flight = tools.flights.join(name)
   if (flight) {
     tools.voice.joined(lookup.label)
@@ -190,12 +215,13 @@ async function fly(
   }
   // Told once for each query that they cost.
   for (const { table, columns } of fallen) tools.voice.needlessDrop(table, columns)
-  const { answer: loading, begun } = tools.limit.run(load)
+  const took = stopwatch(tools.clock)
+  const { answer: loading, begun } = tools.limit.run(() => took.of(load))
   const encoded = loading.then(({ rows, keep }) => (keep ? encodeRow(rows) : undefined))
   tools.flights.start(name, encoded, begun)
   try {
     const { rows, keep } = await loading
-    if (keep) store(tools, lookup, taken, rows, await encoded)
+    if (keep) store(tools, lookup, taken, rows, await encoded, took.ms)
     return rows
   } finally {
     tools.flights.land(name)
@@ -208,7 +234,14 @@ const loadOnly = async ({ limit }: Tools, load: LoadRows): Promise<ResultRows> =
 const nothingLearned: LearnedKeys = { keys: [], widened: false }
 
 /** Keeps an answer under the stamps taken before its query. Nobody waits for the store. */
-function store(tools: Tools, lookup: ResultLookup, taken: Taken, rows: ResultRows, text: string | undefined): void {
+function store(
+  tools: Tools,
+  lookup: ResultLookup,
+  taken: Taken,
+  rows: ResultRows,
+  text: string | undefined,
+  costMs: number,
+): void {
   const { keys: learned, widened } = lookup.learn?.(rows) ?? nothingLearned
   const refusal = refuse(tools, lookup, rows, text)
   if (refusal) {
@@ -225,7 +258,9 @@ function store(tools: Tools, lookup: ResultLookup, taken: Taken, rows: ResultRow
     return
   }
   const stamps = learned.map((key) => ({ key, stamp: taken.all.get(key) as string }))
-  const entry = formatResult(lookup.head, taken.own, stamps, text as string)
+  const timing = lookup.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttlMs, costMs }
+  const payload = timing ? withTiming(timing, text as string) : (text as string)
+  const entry = formatResult(lookup.head, taken.own, stamps, payload)
   const alive = tools.keepAlive.of(lookup, learned, taken.minted, stampTtlMs)
   tools.store.write(lookup.entryKey, entry, ttlMs, alive, stampTtlMs)
   tools.voice.fill(lookup.label, lookup.kind, { stamps: lookup.widened === true, learned: widened })

@@ -16,6 +16,7 @@ import type {
   ResultQuestion,
 } from '../model/result.ts'
 import type { AskedWith, Learn, MergedSettings, RefPlan, ResultPlan, ToldCover } from '../model/result-plan.ts'
+import type { RefreshSettings } from '../model/timing.ts'
 import { tokenOf } from '../model/tokens.ts'
 import type { SelectReading } from '../model/verdict.ts'
 import type { ResultPort } from '../ports/paths.ts'
@@ -166,6 +167,7 @@ export class ResultPath implements ResultPort {
       jitter: plan.settings.jitter,
       maxRows: plan.settings.maxRows,
       maxBytes: plan.settings.maxBytes,
+      refresh: plan.settings.refresh,
     }
   }
 
@@ -532,6 +534,7 @@ class Planner {
       maxBytes: least(({ maxBytes }) => maxBytes),
       rows: all.some(({ rows }) => rows),
       scopes: [...scopes],
+      refresh: earliest(all.flatMap(({ refresh }) => refresh ?? [])),
     }
   }
 
@@ -559,6 +562,12 @@ function restText({ cover, refs, whole, learns, adds, settings }: Rest): string 
   ])
   const facets = refs.map((ref) => ref.facets)
   return JSON.stringify([covers, facets, whole, learns.map(({ label }) => label), adds, settings.rows])
+}
+
+/** One of its tables is enough: to fill an answer anew early makes nothing staler. */
+function earliest(all: readonly RefreshSettings[]): RefreshSettings | undefined {
+  if (all.length === 0) return undefined
+  return { beta: Math.max(...all.map(({ beta }) => beta)), aheadMs: Math.max(...all.map(({ aheadMs }) => aheadMs)) }
 }
 
 type Rest = Pick<ResultPlan, 'cover' | 'refs' | 'whole' | 'learns' | 'adds' | 'settings'>

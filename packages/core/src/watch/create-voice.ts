@@ -73,6 +73,8 @@ export interface AsideStats extends ReadCounts {
   readonly fillsRefused: Readonly<Partial<Record<FillRefusal, number>>>
   readonly bounds: BoundCounts
   readonly fillLimit: FillCounts
+  /** Entries filled anew behind a hit (`refresh`). */
+  readonly refreshes: RefreshCounts
   /** The ten sets of columns that cause most needless drops, those with most first. */
   readonly needlessDrops: readonly NeedlessDrop[]
   readonly invalidations: number
@@ -82,6 +84,14 @@ export interface AsideStats extends ReadCounts {
   readonly outcomesUnknown: number
   /** How often the register of a shared store was gone. */
   readonly registersLost: number
+}
+
+export interface RefreshCounts {
+  readonly begun: number
+  /** Fills that failed; the hit was served, and the entry stays. Each is an event, `refreshFailed`. */
+  readonly failed: number
+  /** Not done: there was no free place, or a transaction had begun on the only connection. A later hit tries again. */
+  readonly skipped: number
 }
 
 const labelOf = (table: RelationId): string => {
@@ -129,6 +139,7 @@ export class CountingVoice implements Voice {
   #unknown = 0
   #lost = 0
   readonly #bounds = { stamps: 0, learnedStamps: 0, listKeys: 0, queueBound: 0, schemes: 0 }
+  readonly #refreshes = { begun: 0, failed: 0, skipped: 0 }
   readonly #needless = new NeedlessCounts()
 
   /** Adds a listener; the answer takes it away again. */
@@ -160,6 +171,9 @@ export class CountingVoice implements Voice {
     else if (event.type === 'storeFailed' || event.type === 'storeLate') this.#failures++
     else if (event.type === 'outcomeUnknown') this.#unknown++
     else if (event.type === 'registerLost') this.#lost++
+    else if (event.type === 'refresh') this.#refreshes.begun++
+    else if (event.type === 'refreshFailed') this.#refreshes.failed++
+    else if (event.type === 'refreshSkipped') this.#refreshes.skipped++
     else if (event.type === 'pendingOverflow') this.#bounds.queueBound += event.epochs
     else if (event.type === 'listRefused' && event.reason === 'too-many-schemes') this.#bounds.schemes++
   }
@@ -241,6 +255,7 @@ export class CountingVoice implements Voice {
         maxTouched: this.#epochs['too-many-rows'] ?? 0,
         writeKeys: this.#epochs['too-many-keys'] ?? 0,
       },
+      refreshes: { ...this.#refreshes },
       needlessDrops: advised(this.#needless.most(), advise),
       invalidations: this.#invalidations,
       keysRemoved: this.#keys,

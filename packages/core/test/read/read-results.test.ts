@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
+import { manualClock, settle } from '../../../../test/harness/clock.ts'
 import { gate } from '../../../../test/harness/gates.ts'
 import { entryHead } from '../../src/model/entry.ts'
 import type { ResultLookup, ResultRows } from '../../src/model/result.ts'
-import { systemClock } from '../../src/ports/clock.ts'
+import { type Clock, systemClock } from '../../src/ports/clock.ts'
 import type { AsideEvent } from '../../src/ports/events.ts'
 import { FillLimit } from '../../src/read/fill-limit.ts'
 import { createResultReader } from '../../src/read/read-results.ts'
+import { Refreshes } from '../../src/read/refreshes.ts'
 import { guardStore } from '../../src/stores/guard-store.ts'
 import { memoryStore } from '../../src/stores/memory-store.ts'
 import { CountingVoice } from '../../src/watch/create-voice.ts'
@@ -39,21 +41,23 @@ const learning = (): Pick<ResultLookup, 'learn'> => ({
   learn: (rows) => ({ keys: rows.map(([id]) => `R${names}:${id}`), widened: false }),
 })
 
-function open() {
+function open({ clock = systemClock, random = () => 0.5 }: { clock?: Clock; random?: () => number } = {}) {
   const events: AsideEvent[] = []
   const voice = new CountingVoice()
   voice.listen((event) => events.push(event))
   const store = guardStore(shared, { clock: systemClock, emit: (event) => events.push(event) })
   const closed = { now: false }
+  const limit = new FillLimit(() => 8, clock)
   const reader = createResultReader({
     store,
-    clock: systemClock,
+    clock,
     voice,
     drops: new BoundedDropWatch(),
     stampTtlMs: 120_000,
     closed: () => closed.now,
-    random: () => 0.5,
-    limit: new FillLimit(() => 8, systemClock),
+    random,
+    limit,
+    refreshes: new Refreshes({ limit, clock, voice }),
   })
   const loads = { count: 0 }
   const ask = async (of: ResultLookup, rows: ResultRows, keep = true) => {
@@ -226,6 +230,34 @@ describe('reading whole results', () => {
     await ask(of, [['waiting']])
     closed.now = false
     expect(await ask(of, [['new']])).toEqual([['new']])
+  })
+
+  test('an entry is filled anew by chance: the dearer its query and the nearer its end, the likelier', async () => {
+    const clock = manualClock()
+    let random = 0
+    const { reader, events } = open({ clock, random: () => random })
+    const of = lookup({ refresh: { beta: 1, aheadMs: 0 } })
+    const ask = async (rows: ResultRows) => {
+      const answer = await reader.read(of, async () => {
+        clock.advance(2_000)
+        return { rows, keep: true }
+      })
+      await settle()
+      return answer
+    }
+    await ask([['first']])
+    const refreshed = () => events.filter(({ type }) => type === 'refresh').length
+    // The query took two seconds: a second before the end, a draw of 1 - e^-0.5 decides. Store time does not move.
+    clock.advance(59_000)
+    random = 1 - Math.exp(-0.49)
+    expect(await ask([['never']])).toEqual({ rows: [['first']] })
+    expect(refreshed()).toBe(0)
+    random = 1 - Math.exp(-0.51)
+    expect(await ask([['second']])).toEqual({ rows: [['first']] })
+    expect(refreshed()).toBe(1)
+    random = 0
+    expect(await ask([['never']])).toEqual({ rows: [['second']] })
+    expect(refreshed()).toBe(1)
   })
 
   test('E9: a query that fails fails for its readers, and leaves nothing', async () => {
