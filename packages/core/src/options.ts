@@ -101,6 +101,15 @@ export interface AsideOptions {
    * @example maxFills: 4
    */
   maxFills?: number
+  /**
+   * Lets one process at a time run the query of a miss that several of them have, of a row or of a whole answer: it takes a
+   * token in the store, the others wait for its fill, 200 ms at most, and serve it where it is valid under their own
+   * stamps. Else they ask the database themselves. It costs each miss one more round trip to the store, so it pays where a
+   * query is dear and many processes ask it; within a process misses share their query without it. Default: off.
+   *
+   * @example fillToken: { wait: '500ms' }
+   */
+  fillToken?: boolean | { wait?: Duration }
   /** How old the facts about the database may grow. Default: 30 s. */
   catalogReread?: Duration
   /** For tests that move the time by hand. Default: the clock of the process. */
@@ -176,6 +185,7 @@ const optionNames = [
   'invalidateDeadline',
   'queueBound',
   'maxFills',
+  'fillToken',
   'catalogReread',
   'clock',
 ]
@@ -244,6 +254,8 @@ export interface ResolvedOptions {
   readonly queueBound: number
   /** Undefined: by the size of the client's pool. */
   readonly maxFills: number | undefined
+  /** How long a miss waits for another process's fill; undefined: not at all, and there are no tokens. */
+  readonly tokenWaitMs: number | undefined
   readonly rereadMs: number
   readonly clock: Clock | undefined
 }
@@ -268,10 +280,24 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
     removeDeadlineMs: milliseconds(options.invalidateDeadline ?? 250, 'invalidateDeadline'),
     queueBound: options.queueBound ?? 100_000,
     maxFills: options.maxFills,
+    tokenWaitMs: tokenWait(options.fillToken),
     rereadMs: milliseconds(options.catalogReread ?? 30_000, 'catalogReread'),
     clock: options.clock,
   }
 }
+
+function tokenWait(fillToken: unknown): number | undefined {
+  if (fillToken === undefined || fillToken === false) return undefined
+  if (fillToken === true) return TOKEN_WAIT_MS
+  if (typeof fillToken !== 'object' || fillToken === null)
+    throw new AsideError('ASIDE_BAD_OPTION', `fillToken must be true, false or e.g. { wait: '500ms' }.`)
+  checkNames('fillToken', fillToken, ['wait'])
+  const { wait = TOKEN_WAIT_MS } = fillToken as { wait?: unknown }
+  return milliseconds(wait, 'wait')
+}
+
+/** Most queries are over by then, and those that are not have a reader who asks himself. */
+const TOKEN_WAIT_MS = 200
 
 function checkTables(tables: unknown): void {
   if (tables === 'all') return

@@ -42,6 +42,7 @@ import type { GuardedStore } from './ports/guarded-store.ts'
 import type { Store } from './ports/store.ts'
 import { RecordReadPath } from './read/create-read-path.ts'
 import { FillLimit } from './read/fill-limit.ts'
+import { FillTokens } from './read/fill-tokens.ts'
 import { createRecordReader, peekRecord, type RecordReader } from './read/read-records.ts'
 import { createResultReader } from './read/read-results.ts'
 import type { PayloadIdentity } from './read/record-source.ts'
@@ -283,6 +284,7 @@ class Engine {
   readonly #delivery: Delivery
   readonly #limit: FillLimit
   readonly #refreshes: Refreshes
+  readonly #tokens: FillTokens
   readonly #catalog: Catalog
   readonly #unknown: UnknownOutcomes
   readonly #shape: (table: object) => TableShape
@@ -326,6 +328,7 @@ class Engine {
     this.#delivery = this.#shareDelivery()
     this.#limit = fillLimitOf(client, options, this.#clock)
     this.#refreshes = new Refreshes({ limit: this.#limit, clock: this.#clock, voice: this.#voice })
+    this.#tokens = this.#createTokens()
     this.#shape = tableShapes(real.dialect)
     this.#naming = new Naming(real.dialect)
     this.#listed = listTables(options, this.#shape)
@@ -745,7 +748,13 @@ class Engine {
       random: Math.random,
       limit: this.#limit,
       refreshes: this.#refreshes,
+      tokens: this.#tokens,
     })
+  }
+
+  #createTokens(): FillTokens {
+    const { tokenWaitMs: waitMs } = this.#options
+    return new FillTokens({ store: this.#shared.guard, clock: this.#clock, voice: this.#voice, waitMs })
   }
 
   #createRead(): RecordReadPath {
@@ -775,6 +784,7 @@ class Engine {
       random: Math.random,
       limit: this.#limit,
       refreshes: this.#refreshes,
+      tokens: this.#tokens,
     })
     return new ResultPath({
       facts: () => this.#facts(),

@@ -123,6 +123,18 @@ const mistakes: Mistake[] = [
     says: [/'before'/, /beta, ahead/],
   },
   {
+    what: 'a fill token that is none',
+    make: () => wrap({ tables: [], fillToken: '1s' as never }),
+    code: 'ASIDE_BAD_OPTION',
+    says: [/fillToken/, /wait/],
+  },
+  {
+    what: 'a fill token that waits for nothing',
+    make: () => wrap({ tables: [], fillToken: { wait: 0 } }),
+    code: 'ASIDE_BAD_DURATION',
+    says: [/wait/],
+  },
+  {
     what: 'an unknown way to reject',
     make: () => wrap({ tables: [], onPending: 'throw' }),
     code: 'ASIDE_BAD_OPTION',

@@ -16,6 +16,7 @@ export type AsideEvent =
   | { type: 'fillRefused'; table: string; reason: FillRefusal }
   | { type: 'needlessDrop'; table: string; columns: readonly string[] }
   | { type: 'joined'; table: string }
+  | { type: 'fillAwaited'; table: string; served: boolean }
   | { type: 'refresh'; table: string }
   | { type: 'refreshSkipped'; table: string }
   | { type: 'refreshFailed'; table: string; error: unknown }

@@ -7,7 +7,8 @@ import { type Clock, wallNow } from '../ports/clock.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
 import { FamiliarKeys } from './familiar-keys.ts'
-import type { FillLimit } from './fill-limit.ts'
+import type { FillLimit, Limited } from './fill-limit.ts'
+import type { FillTokens, Look, Running } from './fill-tokens.ts'
 import { Flights } from './flights.ts'
 import { stopwatch } from './lives.ts'
 import type { Refreshes } from './refreshes.ts'
@@ -24,6 +25,7 @@ export interface ReadWith {
   random(): number
   readonly limit: FillLimit
   readonly refreshes: Refreshes
+  readonly tokens: FillTokens
 }
 
 /** Longer scopes are hashed in the key; the entry itself always repeats them whole. */
@@ -217,7 +219,9 @@ function refresh(tools: Tools, lookup: Lookup, hits: readonly Wanted[], epoch: s
   // Their stamps are as old as they: they need a longer life than they have.
   for (const one of due) one.minted = false
   const names = due.map((one) => flightName(one, epoch))
-  tools.refreshes.start(lookup.source.label, () => lead(tools, lookup, due, names, epoch, load))
+  tools.refreshes.start(lookup.source.label, () =>
+    lead(tools, lookup, { own: due, names, epoch, background: true }, load),
+  )
 }
 
 const flightName = (one: Wanted, epoch: string): string => `${one.entryKey}\n${one.stamp}${epoch}${one.head}`
@@ -237,7 +241,8 @@ async function fill(
   const joined = names.map((flight) => (flight === undefined ? undefined : tools.flights.join(flight)))
   const own = missing.filter((_, at) => !joined[at])
   const ownNames = names.filter((_, at) => !joined[at])
-  const loading = own.length > 0 ? lead(tools, lookup, own, ownNames, epoch, load) : Promise.resolve([])
+  const loading =
+    own.length > 0 ? lead(tools, lookup, { own, names: ownNames, epoch, background: false }, load) : Promise.resolve([])
   // Waiting for others starts before our own query ends; a failure of ours is told below.
   loading.catch(() => undefined)
   const shared = await Promise.all(joined.map((flight) => flight && land(tools, lookup, flight)))
@@ -298,49 +303,99 @@ async function takeStamps(
   return isStamp(epoch) ? epoch : null
 }
 
+/** Keys that one query is to be run for. */
+interface Leading {
+  readonly own: readonly Wanted[]
+  /** Their names as flights; undefined where nothing may be stored. */
+  readonly names: readonly (string | undefined)[]
+  readonly epoch: string | null
+  readonly background: boolean
+}
+
+interface Loaded {
+  readonly rows: readonly RecordRow[] | 'ambiguous'
+  /** Another process has filled it meanwhile, under the very stamps that this one holds. */
+  readonly found: boolean
+}
+
 /** Runs the query for all keys, stores what may be stored, and lets later readers of the same stamps share it. */
 async function lead(
   tools: Tools,
   lookup: Lookup,
-  own: readonly Wanted[],
-  names: readonly (string | undefined)[],
-  epoch: string | null,
+  leading: Leading,
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
+  const { own, names, epoch } = leading
   const took = stopwatch(tools.clock)
-  const { answer: loading, begun } = tools.limit.run(() => took.of(() => load(own.map(({ key }) => key))))
-  const texts = loading.then((rows) => (rows === 'ambiguous' ? [] : rows.map(encode)))
+  const query = () =>
+    tools.limit.run(async () => ({ rows: await took.of(() => load(own.map(({ key }) => key))), found: false }))
+  const { answer: loading, begun, end } = claim(tools, lookup, leading, query)
+  const texts = loading.then(({ rows }) => (rows === 'ambiguous' ? [] : rows.map(encode)))
   texts.catch(() => undefined)
   names.forEach((flight, at) => {
     if (flight === undefined) return
     const text = texts.then((all) => all[at])
     tools.flights.start(flight, text, begun)
   })
+  let stored = false
   try {
-    const rows = await loading
-    if (rows !== 'ambiguous' && epoch) keep(tools, lookup, own, await texts, { epoch, costMs: took.ms })
+    const { rows, found } = await loading
+    if (rows !== 'ambiguous' && epoch && !found)
+      stored = keep(tools, lookup, own, await texts, { epoch, costMs: took.ms })
     return rows
   } finally {
     for (const flight of names) if (flight !== undefined) tools.flights.land(flight)
+    end(stored)
   }
+}
+
+/** One row at a time is worth a token; a list of keys is asked for at once. */
+function claim(
+  tools: Tools,
+  { source }: Lookup,
+  { own, epoch, background }: Leading,
+  query: () => Limited<Loaded>,
+): Running<Loaded> {
+  const [one, another] = own
+  if (!one || another || !isStamp(one.stamp) || !epoch) return { ...query(), end: () => {} }
+  const look = (token: string) => lookAgain(tools, one, source.keys.epoch, epoch, token)
+  const { entryKey, stamp, head } = one
+  return tools.tokens.run({ table: source.label, entryKey, under: stamp + epoch + head, background, look, query })
+}
+
+/** What another process may have filled since, valid under the stamps that were taken; or whether it still may. */
+async function lookAgain(
+  { store, closed }: Tools,
+  one: Wanted,
+  epochKey: string,
+  epoch: string,
+  tokenKey: string,
+): Promise<Look<Loaded>> {
+  const texts = await store.read([one.entryKey, tokenKey, one.stampKey, epochKey])
+  if (!texts || closed() || texts[2] !== one.stamp || texts[3] !== epoch) return 'gone'
+  const row = validRow(texts[0] as string | null, one, epoch)
+  if (row !== undefined) return { found: { rows: [row], found: true } }
+  return texts[1] === null ? 'gone' : 'not-yet'
 }
 
 const encode = (row: RecordRow): string | null | undefined => (row === null ? null : encodeRow(row))
 
-/** Stores the answers under the stamps taken before the query. Nobody waits for the store. */
+/** Stores the answers under the stamps taken before the query; true where it stored all. Nobody waits for the store. */
 function keep(
   tools: Tools,
   lookup: Lookup,
   own: readonly Wanted[],
   texts: readonly (string | null | undefined)[],
   { epoch, costMs }: { readonly epoch: string; readonly costMs: number },
-): void {
+): boolean {
   const { source } = lookup
+  let stored = true
   own.forEach((one, at) => {
     const text = texts[at]
     const refusal = refuseFill(tools, one, text, source.settings.maxBytes)
     if (refusal) {
       tools.voice.fillRefused(source.label, refusal)
+      stored = false
       return
     }
     const ttl = timeToLive(tools, lookup, text === null)
@@ -352,6 +407,7 @@ function keep(
     tools.store.write(one.entryKey, entry, ttl, toKeepAlive(tools, one, source.keys.epoch, stampTtl), stampTtl)
     tools.voice.fill(source.label, lookup.kind)
   })
+  return stored
 }
 
 /** How often, within its life, the life of an epoch is raised; each fill of its table would be far too often. */

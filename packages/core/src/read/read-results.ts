@@ -8,6 +8,7 @@ import type { DropWatch } from '../ports/drop-watch.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
 import type { FillLimit } from './fill-limit.ts'
+import type { FillTokens, Look } from './fill-tokens.ts'
 import { Flights } from './flights.ts'
 import { Hints } from './hints.ts'
 import { KeepAlive, spread, stopwatch } from './lives.ts'
@@ -27,6 +28,7 @@ export interface ReadResultsWith {
   random(): number
   readonly limit: FillLimit
   readonly refreshes: Refreshes
+  readonly tokens: FillTokens
 }
 
 export interface ResultReader {
@@ -123,7 +125,7 @@ function isTime({ clock, random }: Tools, { refresh: settings }: ResultLookup, p
 function refresh(tools: Tools, lookup: ResultLookup, found: Found, load: LoadRows): void {
   const taken = tools.closed() ? undefined : collect(tools, lookup, found, new Set())
   if (!taken || tools.flights.has(flightName(lookup, taken))) return
-  tools.refreshes.start(lookup.label, () => fly(tools, lookup, taken, () => load('in-background'), []))
+  tools.refreshes.start(lookup.label, () => fly(tools, lookup, taken, load, 'in-background'))
 }
 
 async function readMore(tools: Tools, keys: readonly string[], stamps: Map<string, string | null>): Promise<boolean> {
@@ -202,7 +204,7 @@ async function fly(
   lookup: ResultLookup,
   taken: Taken,
   load: LoadRows,
-  fallen: readonly NeedlessDrop[],
+  behind: readonly NeedlessDrop[] | 'in-background',
 ): Promise<ResultRows> {
   const name = flightName(lookup, taken)
   const flight = tools.flights.join(name)
@@ -213,19 +215,58 @@ async function fly(
     const rows = text === undefined ? undefined : (decodeRow(text) as ResultRows | undefined)
     return rows ?? (await loadOnly(tools, load))
   }
+  const background = behind === 'in-background'
   // Told once for each query that they cost.
-  for (const { table, columns } of fallen) tools.voice.needlessDrop(table, columns)
+  if (!background) for (const { table, columns } of behind) tools.voice.needlessDrop(table, columns)
   const took = stopwatch(tools.clock)
-  const { answer: loading, begun } = tools.limit.run(() => took.of(load))
-  const encoded = loading.then(({ rows, keep }) => (keep ? encodeRow(rows) : undefined))
+  const query = () => tools.limit.run(() => took.of(() => load(background ? 'in-background' : undefined)))
+  const look = (token: string) => lookAgain(tools, lookup, taken, token)
+  const { entryKey, head, label } = lookup
+  const {
+    answer: loading,
+    begun,
+    end,
+  } = tools.tokens.run<Loaded>({
+    table: label,
+    entryKey,
+    under: taken.own + head,
+    background,
+    look,
+    query,
+  })
+  const encoded = loading.then(({ rows, keep, found }) => (keep || found ? encodeRow(rows) : undefined))
   tools.flights.start(name, encoded, begun)
+  let stored = false
   try {
     const { rows, keep } = await loading
-    if (keep) store(tools, lookup, taken, rows, await encoded, took.ms)
+    if (keep) stored = store(tools, lookup, taken, rows, await encoded, took.ms)
     return rows
   } finally {
     tools.flights.land(name)
+    end(stored)
   }
+}
+
+interface Loaded extends Awaited<ReturnType<LoadRows>> {
+  /** Another process has filled it meanwhile, under the very stamps that this one holds. */
+  readonly found?: true
+}
+
+/** What another process may have filled since, valid under the stamps that were taken; or whether it still may. */
+async function lookAgain(
+  { store, closed }: Tools,
+  { entryKey, head, stamps }: ResultLookup,
+  { own, all }: Taken,
+  tokenKey: string,
+): Promise<Look<Loaded>> {
+  const texts = await store.read([entryKey, tokenKey, ...all.keys()])
+  if (!texts || closed() || [...all.values()].some((stamp, at) => texts[2 + at] !== stamp)) return 'gone'
+  const [entry, token] = texts
+  const stored = entry ? readResult(entry, head, stamps.length, own) : undefined
+  const valid = stored?.rows !== undefined && stored.learned.every(({ key, stamp }) => all.get(key) === stamp)
+  const rows = valid ? (decodeRow(withoutTiming(stored.rows as string)) as ResultRows | undefined) : undefined
+  if (rows) return { found: { rows, keep: false, found: true } }
+  return token === null ? 'gone' : 'not-yet'
 }
 
 /** Nothing of it is stored or shared, and all the same it is the query of a miss. */
@@ -233,7 +274,7 @@ const loadOnly = async ({ limit }: Tools, load: LoadRows): Promise<ResultRows> =
 
 const nothingLearned: LearnedKeys = { keys: [], widened: false }
 
-/** Keeps an answer under the stamps taken before its query. Nobody waits for the store. */
+/** Keeps an answer under the stamps taken before its query; true where it did. Nobody waits for the store. */
 function store(
   tools: Tools,
   lookup: ResultLookup,
@@ -241,12 +282,12 @@ function store(
   rows: ResultRows,
   text: string | undefined,
   costMs: number,
-): void {
+): boolean {
   const { keys: learned, widened } = lookup.learn?.(rows) ?? nothingLearned
   const refusal = refuse(tools, lookup, rows, text)
   if (refusal) {
     tools.voice.fillRefused(lookup.label, refusal)
-    return
+    return false
   }
   const ttlMs = spread(lookup.ttlMs, lookup.jitter, tools.random())
   const stampTtlMs = Math.max(tools.stampTtlMs, 2 * ttlMs)
@@ -255,7 +296,7 @@ function store(
   if (unexpected) {
     tools.store.write(lookup.entryKey, formatHint(lookup.head, learned), ttlMs, [], stampTtlMs)
     tools.voice.fillRefused(lookup.label, 'partners-unknown')
-    return
+    return false
   }
   const stamps = learned.map((key) => ({ key, stamp: taken.all.get(key) as string }))
   const timing = lookup.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttlMs, costMs }
@@ -264,6 +305,7 @@ function store(
   const alive = tools.keepAlive.of(lookup, learned, taken.minted, stampTtlMs)
   tools.store.write(lookup.entryKey, entry, ttlMs, alive, stampTtlMs)
   tools.voice.fill(lookup.label, lookup.kind, { stamps: lookup.widened === true, learned: widened })
+  return true
 }
 
 function refuse({ closed }: Tools, { maxRows, maxBytes }: ResultLookup, rows: ResultRows, text: string | undefined) {

@@ -73,6 +73,8 @@ export interface AsideStats extends ReadCounts {
   readonly fillsRefused: Readonly<Partial<Record<FillRefusal, number>>>
   readonly bounds: BoundCounts
   readonly fillLimit: FillCounts
+  /** Misses that waited for another process's fill (`fillToken`), and were served by it or asked the database after all. */
+  readonly fillsAwaited: { readonly served: number; readonly lapsed: number }
   /** Entries filled anew behind a hit (`refresh`). */
   readonly refreshes: RefreshCounts
   /** The ten sets of columns that cause most needless drops, those with most first. */
@@ -139,6 +141,7 @@ export class CountingVoice implements Voice {
   #unknown = 0
   #lost = 0
   readonly #bounds = { stamps: 0, learnedStamps: 0, listKeys: 0, queueBound: 0, schemes: 0 }
+  readonly #awaited = { served: 0, lapsed: 0 }
   readonly #refreshes = { begun: 0, failed: 0, skipped: 0 }
   readonly #needless = new NeedlessCounts()
 
@@ -171,6 +174,7 @@ export class CountingVoice implements Voice {
     else if (event.type === 'storeFailed' || event.type === 'storeLate') this.#failures++
     else if (event.type === 'outcomeUnknown') this.#unknown++
     else if (event.type === 'registerLost') this.#lost++
+    else if (event.type === 'fillAwaited') this.#awaited[event.served ? 'served' : 'lapsed']++
     else if (event.type === 'refresh') this.#refreshes.begun++
     else if (event.type === 'refreshFailed') this.#refreshes.failed++
     else if (event.type === 'refreshSkipped') this.#refreshes.skipped++
@@ -255,6 +259,7 @@ export class CountingVoice implements Voice {
         maxTouched: this.#epochs['too-many-rows'] ?? 0,
         writeKeys: this.#epochs['too-many-keys'] ?? 0,
       },
+      fillsAwaited: { ...this.#awaited },
       refreshes: { ...this.#refreshes },
       needlessDrops: advised(this.#needless.most(), advise),
       invalidations: this.#invalidations,

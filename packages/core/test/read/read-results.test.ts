@@ -6,6 +6,7 @@ import type { ResultLookup, ResultRows } from '../../src/model/result.ts'
 import { type Clock, systemClock } from '../../src/ports/clock.ts'
 import type { AsideEvent } from '../../src/ports/events.ts'
 import { FillLimit } from '../../src/read/fill-limit.ts'
+import { FillTokens } from '../../src/read/fill-tokens.ts'
 import { createResultReader } from '../../src/read/read-results.ts'
 import { Refreshes } from '../../src/read/refreshes.ts'
 import { guardStore } from '../../src/stores/guard-store.ts'
@@ -57,6 +58,7 @@ function open({ clock = systemClock, random = () => 0.5 }: { clock?: Clock; rand
     closed: () => closed.now,
     random,
     limit,
+    tokens: new FillTokens({ store, clock, voice, waitMs: undefined }),
     refreshes: new Refreshes({ limit, clock, voice }),
   })
   const loads = { count: 0 }

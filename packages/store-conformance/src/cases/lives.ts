@@ -41,6 +41,17 @@ export const lives: readonly Rule[] = [
     },
   },
   {
+    promise:
+      'of those who mint one key in a row the first keeps it for its life, however short, and the next gets it then',
+    needs: ['clock', 'second'],
+    async check({ store, second, prefix: p, advance }) {
+      deepEqual(await store.mint([{ key: `${p}t`, text: 'one' }], 60), ['one'])
+      await advance(60)
+      deepEqual(await second.mint([{ key: `${p}t`, text: 'two' }], MINUTE), ['two'])
+      deepEqual(await store.mint([{ key: `${p}t`, text: 'three' }], MINUTE), ['two'])
+    },
+  },
+  {
     promise: 'taking a stamp does not start its life anew',
     needs: ['clock'],
     async check({ store, prefix: p, advance }) {
