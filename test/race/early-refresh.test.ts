@@ -148,6 +148,19 @@ describe('early refresh', () => {
     await refreshed(app).toBe(3)
   })
 
+  test('what a list misses comes before what it refreshes', async () => {
+    const app = await open({ maxFills: 1 })
+    const some = (...ids: number[]) => app.db.select().from(items).where(inArray(items.id, ids))
+    await some(1, 2)
+    await pass(app, 55_000)
+    expect(await some(1, 2, 3)).toHaveLength(3)
+    await refreshed(app).toBe(5)
+    const asked = app.sql.statements
+      .filter(({ sql }) => / from "items"/.test(sql))
+      .map(({ params }) => params.map(Number))
+    expect(asked).toEqual([[3], [1, 2]])
+  })
+
   test('close() waits for the one on its way, which then stores nothing; and leaves no timer', async () => {
     const held = gate()
     let hold = false

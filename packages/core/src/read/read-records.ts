@@ -133,7 +133,6 @@ async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promis
   if (!found) return { bypass: 'store-failed' }
   const { rows, epoch } = found
   const timed = wanted.filter((one) => one.timed !== undefined)
-  if (timed.length > 0) refresh(tools, lookup, timed, epoch as string, load)
   const missing = rows.flatMap((row, at) => (row === undefined ? [at] : []))
   if (missing.length > 0) {
     const filled = await fill(
@@ -148,6 +147,8 @@ async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promis
       rows[at] = filled[i] as RecordRow
     })
   }
+  // Only now: the query for what is missing has somebody who waits, and comes first.
+  if (timed.length > 0) refresh(tools, lookup, timed, epoch as string, load)
   return { rows: rows as RecordRow[] }
 }
 
