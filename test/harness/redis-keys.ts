@@ -1,7 +1,8 @@
 /**
  * Removal of a test's keys from a Redis that others use too.
  *
- * Promises: `removeKeys(url, part)` removes every key whose name contains `part`, and nothing else.
+ * Promises: `removeKeys(url, part)` removes every key whose name contains `part`, and nothing else; `keptIn(url, part)`
+ * tells everything that Redis keeps under such keys.
  */
 import { createClient } from 'redis'
 
@@ -27,6 +28,26 @@ export async function ageRegister(url: string, namespace: string, database: stri
   await client.connect()
   try {
     await client.hSet(`da1:${namespace}:${database.length}:${database}:F{f}`, { v: 'first', b: '1000' })
+  } finally {
+    client.destroy()
+  }
+}
+
+/** All keys whose names contain `part`, with their values as texts; of hashes and sets the members, line by line. */
+export async function keptIn(url: string, part: string): Promise<Map<string, string>> {
+  const client = createClient({ url })
+  await client.connect()
+  try {
+    const kept = new Map<string, string>()
+    for (const key of await client.keys(`*${part}*`)) {
+      const type = await client.type(key)
+      if (type === 'string') kept.set(key, (await client.get(key)) ?? '')
+      else if (type === 'hash') kept.set(key, Object.entries(await client.hGetAll(key)).join('\n'))
+      else if (type === 'set') kept.set(key, (await client.sMembers(key)).join('\n'))
+      else if (type === 'zset') kept.set(key, (await client.zRange(key, 0, -1)).join('\n'))
+      else throw new Error(`${key} is a ${type}`)
+    }
+    return kept
   } finally {
     client.destroy()
   }

@@ -3,6 +3,8 @@
 export type { Explanation } from './drizzle/explain-statement.ts'
 export type { WarmOptions, WarmProgress, WarmQuery, WarmSummary } from './drizzle/warm-queries.ts'
 export { AsideError, type AsideErrorCode } from './errors.ts'
+export type { EncryptionOptions } from './model/encryption.ts'
+export type { PayloadRefusal } from './model/payload.ts'
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from './model/reasons.ts'
 export type { SchemaDifference, SchemaDifferenceKind } from './model/schema-difference.ts'
 export type { AsideOptions, ColumnsOf, Duration, TableEntry, TableOptions } from './options.ts'

@@ -1,6 +1,7 @@
 import type { Column, Table } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 import { AsideError } from './errors.ts'
+import { createEncryption, type Encryption, type EncryptionOptions } from './model/encryption.ts'
 import { isNamespace } from './model/keys.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Listener } from './ports/events.ts'
@@ -22,7 +23,10 @@ export interface TableOptions<T extends PgTable = PgTable> {
   jitter?: number
   /** Tables that the triggers of this table write; `[]` says that they write none. Default: anything. */
   affects?: readonly PgTable[]
-  /** Columns that never leave the process: reads that need them go to the database. */
+  /**
+   * Columns that never leave the process: reads that need them go to the database. With `encryption` they are kept like
+   * others, encrypted; their values name nothing either way, so no list and no unique key is kept by them.
+   */
   sensitive?: (columns: ColumnsOf<T>) => readonly Column[]
   /** The columns that are kept; reads that need others go to the database. Default: all. */
   record?: (columns: ColumnsOf<T>) => readonly Column[]
@@ -82,6 +86,13 @@ export interface AsideOptions {
   tables: readonly TableEntry[] | 'all'
   /** Part of every entry's key, e.g. the tenant. A scope that yields undefined or null, or throws, is a bypass. */
   scope?: () => unknown
+  /**
+   * Encrypts what is stored (AES-256-GCM), bound to what it answers: then `sensitive` columns are kept, too. Default: none.
+   *
+   * @example
+   * encryption: { keys: { k1, k2 }, current: 'k2', tokenKey } // 32 random bytes each, as Buffers
+   */
+  encryption?: EncryptionOptions
   /** Receives every event. */
   on?: Listener
   /** What a committed write does whose invalidation cannot be delivered. Default: resolve, and report an event. */
@@ -179,6 +190,7 @@ const optionNames = [
   'namespace',
   'tables',
   'scope',
+  'encryption',
   'on',
   'onPending',
   'readDeadline',
@@ -247,6 +259,7 @@ export interface ResolvedOptions {
   readonly namespace: string
   readonly entries: readonly TableEntry[] | 'all'
   readonly scope: (() => unknown) | undefined
+  readonly encryption: Encryption | undefined
   readonly on: Listener | undefined
   readonly onPending: 'resolve' | 'reject'
   readonly readDeadlineMs: number
@@ -274,6 +287,7 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
     namespace: options.namespace ?? 'default',
     entries: options.tables,
     scope: options.scope,
+    encryption: options.encryption && createEncryption(options.encryption),
     on: options.on,
     onPending: options.onPending ?? 'resolve',
     readDeadlineMs: milliseconds(options.readDeadline ?? 50, 'readDeadline'),

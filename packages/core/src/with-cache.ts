@@ -23,6 +23,7 @@ import { refusedLists, schemesLeftOut, tableSchemes } from './map/schemes.ts'
 import { type FacetMap, facetLabel, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
 import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
+import { encryptedPayloads, type Payloads, plainPayloads } from './model/payload.ts'
 import type { BypassReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
 import { type Registration, registrationOf, unionFacets } from './model/registration.ts'
@@ -294,7 +295,8 @@ class Engine {
   readonly #reader: RecordReader
   readonly #results: ResultPath
   readonly #naming: Naming
-  readonly #peekWith: { store: GuardedStore }
+  readonly #payloads: Payloads
+  readonly #peekWith: { store: GuardedStore; payloads: Payloads }
   readonly #verdicts = verdictCache()
   readonly #beyond = beyondCache()
   readonly #deferred = new Changes()
@@ -313,6 +315,7 @@ class Engine {
     this.#options = options
     this.#client = client
     this.#clock = options.clock ?? systemClock
+    this.#payloads = options.encryption ? encryptedPayloads(options.encryption) : plainPayloads
     if (options.on) this.#voice.listen(options.on)
     this.#store = options.store ?? defaultStore(options.namespace, this.#clock)
     refuseOtherStore(real, this.#store)
@@ -355,7 +358,7 @@ class Engine {
     this.#registrar = this.#createRegistrar()
     this.#reader = this.#createReader()
     this.#write = this.#createWrite()
-    this.#peekWith = { store: this.#shared.guard }
+    this.#peekWith = { store: this.#shared.guard, payloads: this.#payloads }
     this.#read = this.#createRead()
     this.#results = this.#createResults()
     if (this.#store.processLocal && !options.store) this.#announceLocal()
@@ -439,7 +442,8 @@ class Engine {
     const parsers = digest(samples.text)
     this.#textIsExact = samples.textIsExact
     if (this.#identity?.parsers === parsers) return
-    this.#identity = { namespace: this.#options.namespace, driver: kind, parsers, instance }
+    const { namespace } = this.#options
+    this.#identity = { namespace, driver: kind, parsers, instance, sealing: this.#payloads.mark }
   }
 
   async #awaitFacts(): Promise<void> {
@@ -665,13 +669,21 @@ class Engine {
 
   readonly #unionFacetsOf = new WeakMap<object, { own: FacetMap; facets: FacetMap }>()
 
-  /** Others may know columns that the facts here do not have yet, or be of a release that keeps more than this one knows. */
+  /**
+   * Others may know columns that the facts here do not have yet, or be of a release that keeps more than this one knows.
+   * And what they keep by a column that is sensitive here, this configuration may not name: its values stand in no key.
+   */
   #derivable(relation: RelationFacts): boolean {
     const union = this.#registrar.union
     const table = union?.tables.get(relation.id)
     if (!union || !table) return union?.known !== false
     const known = table.schemes.every(({ columns }) => columns.every((column) => relation.columns.has(column)))
-    return union.known && table.known && known
+    return union.known && table.known && known && !this.#namesSensitive(relation, table.schemes)
+  }
+
+  #namesSensitive(relation: RelationFacts, schemes: readonly Pick<Scheme, 'columns'>[]): boolean {
+    const { sensitive } = this.#settings(relation) ?? nothingChosen
+    return schemes.some(({ columns }) => columns.some((column) => sensitive.has(column)))
   }
 
   #register(facts: CatalogFacts): KnownRegister {
@@ -743,6 +755,7 @@ class Engine {
       store: this.#shared.guard,
       clock: this.#clock,
       voice: this.#voice,
+      payloads: this.#payloads,
       stampTtlMs: this.#stampTtl(),
       closed: () => this.#pending() || this.#closed || this.#registrar.refuses() !== undefined,
       random: Math.random,
@@ -778,6 +791,7 @@ class Engine {
       store: this.#shared.guard,
       clock: this.#clock,
       voice: this.#voice,
+      payloads: this.#payloads,
       stampTtlMs: this.#stampTtl(),
       drops: this.#shared.drops,
       closed: () => this.#pending() || this.#closed,
@@ -800,6 +814,7 @@ class Engine {
       label: (dependency) => labelOf(dependency, facetLabel),
       tableLabel,
       tagKey: (tag, facts) => tagKey(this.#options.namespace, facts.database, tag),
+      payloads: this.#payloads,
       revision: () => '',
       reader,
     })
@@ -1015,6 +1030,7 @@ function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableSha
     maxTouched: own.maxTouched ?? 1000,
     compose: own.compose ?? true,
     sensitive,
+    hidden: options.encryption ? new Set() : sensitive,
     record: shape && own.record && new Set(chosenNames('record', own, shape)),
     scope: own.scope ?? options.scope,
     lists: listsOf(own, shape, sensitive),

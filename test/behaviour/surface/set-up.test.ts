@@ -171,6 +171,20 @@ const mistakes: Mistake[] = [
     says: [/code, which is sensitive/],
   },
   {
+    what: 'an encryption key that is too short',
+    make: () =>
+      wrap({ tables: [], encryption: { keys: { k1: Buffer.alloc(16) }, current: 'k1', tokenKey: Buffer.alloc(32) } }),
+    code: 'ASIDE_BAD_ENCRYPTION_KEY',
+    says: [/key 'k1'/, /32 random bytes/, /randomBytes/],
+  },
+  {
+    what: 'a current key that is not given',
+    make: () =>
+      wrap({ tables: [], encryption: { keys: { k1: Buffer.alloc(32) }, current: 'k2', tokenKey: Buffer.alloc(32) } }),
+    code: 'ASIDE_NO_CURRENT_KEY',
+    says: [/encryption.current/, /k1/],
+  },
+  {
     what: 'more lists than a write can bear',
     make: () => wrap({ tables: [cached(items, { lists: (t) => Array.from({ length: 17 }, () => t.n) })] }),
     code: 'ASIDE_BAD_OPTION',

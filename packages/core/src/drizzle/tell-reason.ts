@@ -39,7 +39,7 @@ const bypasses: Readonly<Record<BypassReason, ToldReason>> = {
   },
   'sensitive-column': {
     because: 'a selected column is kept out of the cache by `sensitive` or `record`',
-    advice: 'leave it out of this select',
+    advice: 'leave it out of this select; `encryption` lifts `sensitive`',
   },
   'row-security': {
     because: 'row security decides what each reader sees',

@@ -12,8 +12,10 @@ export interface TableSettings {
   readonly maxBytes: number
   readonly maxTouched: number
   readonly compose: boolean
-  /** Database names of columns that never enter the store. */
+  /** Database names of columns whose values may name nothing in the store. */
   readonly sensitive: ReadonlySet<string>
+  /** Those of them that may not enter the store at all: without encryption, all. */
+  readonly hidden: ReadonlySet<string>
   /** Database names of the columns that a record holds; undefined: all. */
   readonly record: ReadonlySet<string> | undefined
   readonly scope: (() => unknown) | undefined

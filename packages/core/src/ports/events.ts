@@ -1,3 +1,4 @@
+import type { PayloadRefusal } from '../model/payload.ts'
 import type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
 
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
@@ -14,6 +15,7 @@ export type AsideEvent =
   | { type: 'miss'; table: string; kind: ReadKind }
   | { type: 'fill'; table: string; kind: ReadKind }
   | { type: 'fillRefused'; table: string; reason: FillRefusal }
+  | { type: 'payloadRefused'; table: string; reason: PayloadRefusal }
   | { type: 'needlessDrop'; table: string; columns: readonly string[] }
   | { type: 'joined'; table: string }
   | { type: 'fillAwaited'; table: string; served: boolean }

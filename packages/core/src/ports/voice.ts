@@ -1,4 +1,5 @@
 import type { RelationId } from '../model/facts.ts'
+import type { PayloadRefusal } from '../model/payload.ts'
 import type { AsideEvent, BypassReason, FillRefusal, ReadKind } from './events.ts'
 
 /** An answer rests on a whole table for the number of its stamps: of those that its conditions name, or its rows. */
@@ -18,6 +19,8 @@ export interface Voice {
   /** An answer fell because these columns changed, of which it reaches none. */
   needlessDrop(table: RelationId, columns: readonly string[]): void
   fillRefused(table: string, reason: FillRefusal): void
+  /** Something stood in the store that was not used: a miss. */
+  payloadRefused(table: string, reason: PayloadRefusal): void
   joined(table: string): void
   bypass(table: string | undefined, reason: BypassReason): void
 }

@@ -1,5 +1,6 @@
 import { entryHead, formatEntry, isStamp, readEntry } from '../model/entry.ts'
 import { digest, entryTail, identityOf, newStamp, stampKey } from '../model/keys.ts'
+import { type Payloads, refusalOf } from '../model/payload.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordRow } from '../model/record.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
 import { isDue, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
@@ -17,6 +18,7 @@ export interface ReadWith {
   readonly store: GuardedStore
   readonly clock: Clock
   readonly voice: Voice
+  readonly payloads: Payloads
   /** Time to live of stamps: at least twice the longest entry's. */
   readonly stampTtlMs: number
   /** True while nothing may be stored, e.g. an invalidation of this process still waits for the store. */
@@ -37,6 +39,8 @@ interface Wanted {
   readonly entryKey: string
   readonly stampKey: string
   readonly head: string
+  /** For people. */
+  readonly label: string
   /** Values that a row of this source has. */
   readonly width: number
   stamp: string | null
@@ -48,7 +52,7 @@ interface Wanted {
 
 /** Whether the store holds a valid entry for one key now; asks without counting. */
 export async function peekRecord(
-  { store }: Pick<ReadWith, 'store'>,
+  { store, payloads }: Pick<ReadWith, 'store' | 'payloads'>,
   lookup: Lookup,
   key: LookupKey,
 ): Promise<'hit' | 'miss' | 'unknown'> {
@@ -56,7 +60,7 @@ export async function peekRecord(
   const texts = await store.read([one.entryKey, one.stampKey, lookup.source.keys.epoch])
   if (!texts) return 'unknown'
   one.stamp = texts[1] ?? null
-  return validRow(texts[0] ?? null, one, texts[2] ?? null) === undefined ? 'miss' : 'hit'
+  return validRow({ payloads }, texts[0] ?? null, one, texts[2] ?? null) === undefined ? 'miss' : 'hit'
 }
 
 /**
@@ -106,7 +110,7 @@ async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise
   one.stamp = texts[1] ?? minted?.[0] ?? null
   one.minted = minted !== undefined
   const epoch = texts[2] ?? minted?.[1] ?? null
-  const row = validRow(texts[0] as string | null, one, epoch)
+  const row = validRow(tools, texts[0] as string | null, one, epoch)
   if (row !== undefined) {
     tools.voice.hit(source.label, kind, row === null)
     if (one.timed !== undefined) refresh(tools, lookup, [one], epoch as string, load)
@@ -160,6 +164,7 @@ function name(lookup: Lookup, key: LookupKey): Wanted {
     entryKey: prefix + (scope.length <= LONGEST_SCOPE ? scope : `#${digest(scope)}`) + entryTail(key.tokens),
     stampKey: stampKey(scheme, key.tokens),
     head: entryHead(source.fingerprint + scheme.name + scope + identityOf(key.tokens)),
+    label: source.label,
     width: source.columns.length,
     stamp: null,
     minted: false,
@@ -173,11 +178,8 @@ interface Found {
 }
 
 /** One read of the store for the whole lookup: each key's entry and stamp, and the table's epoch once. */
-async function lookUp(
-  { store, voice }: ReadWith,
-  lookup: Lookup,
-  wanted: readonly Wanted[],
-): Promise<Found | undefined> {
+async function lookUp(tools: ReadWith, lookup: Lookup, wanted: readonly Wanted[]): Promise<Found | undefined> {
+  const { store, voice } = tools
   const keys: string[] = []
   for (const one of wanted) keys.push(one.entryKey, one.stampKey)
   keys.push(lookup.source.keys.epoch)
@@ -186,7 +188,7 @@ async function lookUp(
   const epoch = texts[texts.length - 1] as string | null
   const rows = wanted.map((one, at) => {
     one.stamp = texts[2 * at + 1] as string | null
-    const row = validRow(texts[2 * at] as string | null, one, epoch)
+    const row = validRow(tools, texts[2 * at] as string | null, one, epoch)
     if (row === undefined) voice.miss(lookup.source.label, lookup.kind)
     else voice.hit(lookup.source.label, lookup.kind, row === null)
     return row
@@ -195,17 +197,34 @@ async function lookUp(
 }
 
 /** The row of an entry whose identity and stamps hold; anything else, damage included, is a miss. */
-function validRow(entry: string | null, one: Wanted, epoch: string | null): RecordRow | undefined {
+function validRow(
+  { payloads, voice }: Pick<ReadWith, 'payloads'> & Partial<Pick<ReadWith, 'voice'>>,
+  entry: string | null,
+  one: Wanted,
+  epoch: string | null,
+): RecordRow | undefined {
   if (entry === null || !isStamp(one.stamp) || !isStamp(epoch)) return undefined
   const payload = readEntry(entry, one.head, one.stamp, epoch)
-  if (typeof payload !== 'string') return payload
-  const body = withoutTiming(payload)
-  // With its times, "there is no such row" is a payload without a row.
-  const row = body === '' ? null : decodeRow(body)
-  if (row !== null && row?.length !== one.width) return undefined
-  if (body.length < payload.length) one.timed = payload
+  if (payload === undefined) return undefined
+  const text = payloads.unwrap(payload, aboutRecord(one, epoch))
+  const row = rowOf(text, one.width)
+  if (row === undefined) voice?.payloadRefused(one.label, refusalOf(text))
+  else if (typeof text === 'string' && withoutTiming(text) !== text) one.timed = text
   return row
 }
+
+function rowOf(text: ReturnType<Payloads['unwrap']>, width: number): RecordRow | undefined {
+  if (text === null) return null
+  if (typeof text !== 'string') return undefined
+  const body = withoutTiming(text)
+  // With its times, "there is no such row" is a payload without a row.
+  if (body === '' && text !== '') return null
+  const row = decodeRow(body)
+  return row?.length === width ? row : undefined
+}
+
+/** What a record is bound to. */
+const aboutRecord = ({ entryKey, head, stamp }: Wanted, epoch: string): string => `${entryKey}\n${head}${stamp}${epoch}`
 
 /** Hits are served; those of their entries whose time has come are filled anew behind them, under the stamps they have. */
 function refresh(tools: Tools, lookup: Lookup, hits: readonly Wanted[], epoch: string, load: LoadRecords): void {
@@ -366,7 +385,7 @@ function claim(
 
 /** What another process may have filled since, valid under the stamps that were taken; or whether it still may. */
 async function lookAgain(
-  { store, closed }: Tools,
+  { store, closed, payloads }: Tools,
   one: Wanted,
   epochKey: string,
   epoch: string,
@@ -374,7 +393,7 @@ async function lookAgain(
 ): Promise<Look<Loaded>> {
   const texts = await store.read([one.entryKey, tokenKey, one.stampKey, epochKey])
   if (!texts || closed() || texts[2] !== one.stamp || texts[3] !== epoch) return 'gone'
-  const row = validRow(texts[0] as string | null, one, epoch)
+  const row = validRow({ payloads }, texts[0] as string | null, one, epoch)
   if (row !== undefined) return { found: { rows: [row], found: true } }
   return texts[1] === null ? 'gone' : 'not-yet'
 }
@@ -402,7 +421,8 @@ function keep(
     const ttl = timeToLive(tools, lookup, text === null)
     const timing = source.settings.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttl, costMs }
     const payload = timing ? withTiming(timing, text ?? '') : (text as string | null)
-    const entry = formatEntry(one.head, one.stamp as string, epoch, payload)
+    const wrapped = tools.payloads.wrap(payload, aboutRecord(one, epoch))
+    const entry = formatEntry(one.head, one.stamp as string, epoch, wrapped)
     // A call may ask for a longer life than its table's settings give.
     const stampTtl = Math.max(tools.stampTtlMs, 2 * ttl)
     tools.store.write(one.entryKey, entry, ttl, toKeepAlive(tools, one, source.keys.epoch, stampTtl), stampTtl)

@@ -1,5 +1,6 @@
 import { filledUnder, formatHint, formatResult, isStamp, type LearnedStamp, readResult } from '../model/entry.ts'
 import { newStamp } from '../model/keys.ts'
+import { type PayloadRefusal, type Payloads, refusalOf } from '../model/payload.ts'
 import type { LearnedKeys, LoadRows, ResultAnswer, ResultLookup, ResultRows } from '../model/result.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
 import { isDue, type RefreshSettings, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
@@ -19,6 +20,7 @@ export interface ReadResultsWith {
   readonly store: GuardedStore
   readonly clock: Clock
   readonly voice: Voice
+  readonly payloads: Payloads
   readonly drops: DropWatch
   /** Time to live of stamps: at least twice the longest entry's. */
   readonly stampTtlMs: number
@@ -67,7 +69,7 @@ export function createResultReader(given: ReadResultsWith): ResultReader {
 }
 
 async function readThrough(tools: Tools, lookup: ResultLookup, load: LoadRows): Promise<ResultAnswer> {
-  const found = await lookUp(tools, lookup)
+  const found = await lookUp(tools, lookup, (reason) => tools.voice.payloadRefused(lookup.label, reason))
   if (!found) return { bypass: 'store-failed' }
   const { voice } = tools
   if (found.rows) {
@@ -93,7 +95,11 @@ interface Found {
 }
 
 /** One round trip; a second one where an entry rests on partners that this process did not expect. */
-async function lookUp(tools: Tools, lookup: ResultLookup): Promise<Found | undefined> {
+async function lookUp(
+  tools: Tools,
+  lookup: ResultLookup,
+  refused?: (reason: PayloadRefusal) => void,
+): Promise<Found | undefined> {
   const hinted = tools.hints.get(lookup.entryKey)
   const keys = [lookup.entryKey, ...lookup.stamps, ...hinted]
   const texts = await tools.store.read(keys)
@@ -107,10 +113,12 @@ async function lookUp(tools: Tools, lookup: ResultLookup): Promise<Found | undef
   const strangers = stored.learned.filter(({ key }) => !stamps.has(key)).map(({ key }) => key)
   if (strangers.length > 0 && !(await readMore(tools, strangers, stamps))) return undefined
   const valid = stored.rows !== undefined && stored.learned.every(({ key, stamp }) => holds(stamps, key, stamp))
-  const rows = valid ? (decodeRow(withoutTiming(stored.rows as string)) as ResultRows | undefined) : undefined
+  const rest = valid ? textOf(tools, lookup, entry as string, stored.rows as string) : undefined
+  const rows = typeof rest === 'string' ? (decodeRow(withoutTiming(rest)) as ResultRows | undefined) : undefined
+  if (rest !== undefined && !rows) refused?.(refusalOf(rest))
   const expected = strangers.length > 0 || hinted.length === 0 ? merged(hinted, stored.learned) : hinted
   if (strangers.length > 0) tools.hints.set(lookup.entryKey, expected)
-  if (rows) return { stamps, rows, expected, due: isTime(tools, lookup, stored.rows as string) }
+  if (rows) return { stamps, rows, expected, due: isTime(tools, lookup, rest as string) }
   const partnersHold = stored.learned.every(({ key, stamp }) => holds(stamps, key, stamp))
   const under = partnersHold ? filledUnder(entry as string, lookup.head, lookup.stamps.length) : undefined
   return { stamps, rows, expected, under }
@@ -127,6 +135,14 @@ function refresh(tools: Tools, lookup: ResultLookup, found: Found, load: LoadRow
   if (!taken || tools.flights.has(flightName(lookup, taken))) return
   tools.refreshes.start(lookup.label, () => fly(tools, lookup, taken, load, 'in-background'))
 }
+
+/** What was stored for the rows, as it was before it was wrapped. */
+function textOf({ payloads }: Tools, { entryKey }: ResultLookup, entry: string, payload: string) {
+  return payloads.unwrap(payload, aboutResult(entryKey, entry.slice(0, entry.length - payload.length)))
+}
+
+/** What the rows of a result are bound to. */
+const aboutResult = (entryKey: string, before: string): string => `${entryKey}\n${before}`
 
 async function readMore(tools: Tools, keys: readonly string[], stamps: Map<string, string | null>): Promise<boolean> {
   const texts = await tools.store.read(keys)
@@ -301,7 +317,8 @@ function store(
   const stamps = learned.map((key) => ({ key, stamp: taken.all.get(key) as string }))
   const timing = lookup.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttlMs, costMs }
   const payload = timing ? withTiming(timing, text as string) : (text as string)
-  const entry = formatResult(lookup.head, taken.own, stamps, payload)
+  const before = formatResult(lookup.head, taken.own, stamps, '')
+  const entry = before + tools.payloads.wrap(payload, aboutResult(lookup.entryKey, before))
   const alive = tools.keepAlive.of(lookup, learned, taken.minted, stampTtlMs)
   tools.store.write(lookup.entryKey, entry, ttlMs, alive, stampTtlMs)
   tools.voice.fill(lookup.label, lookup.kind, { stamps: lookup.widened === true, learned: widened })

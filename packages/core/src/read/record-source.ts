@@ -11,6 +11,8 @@ export interface PayloadIdentity {
   readonly parsers: string
   /** Tells embedded databases of one process apart; empty for servers. */
   readonly instance: string
+  /** Tells answers that are encrypted from others, see `Payloads.mark`. */
+  readonly sealing: string
 }
 
 /** Format of keys and entries; another number never reads this one's entries. */
@@ -73,9 +75,9 @@ function refuse(relation: RelationFacts, settings: TableSettings): BypassReason 
   return undefined
 }
 
-function recordSlots(names: readonly string[], { sensitive, record }: TableSettings): number[] {
+function recordSlots(names: readonly string[], { hidden, record }: TableSettings): number[] {
   let next = 0
-  return names.map((name) => (sensitive.has(name) || (record && !record.has(name)) ? -1 : next++))
+  return names.map((name) => (hidden.has(name) || (record && !record.has(name)) ? -1 : next++))
 }
 
 function fingerprintOf(
@@ -100,6 +102,7 @@ export function environmentText(facts: CatalogFacts, identity: PayloadIdentity):
     identity.instance,
     identity.driver,
     identity.parsers,
+    identity.sealing,
     ...Object.values(facts.environment),
   ]
   return parts.map(prefixed).join('')

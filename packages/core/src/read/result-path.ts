@@ -1,8 +1,9 @@
 import { entryHead } from '../model/entry.ts'
 import type { Facet, FacetMap } from '../model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from '../model/facts.ts'
-import { byBytes, digest, fullDigest, type Scheme, stampKey, type TableKeys } from '../model/keys.ts'
+import { byBytes, digest, type Scheme, stampKey, type TableKeys } from '../model/keys.ts'
 import { paramsText } from '../model/params-text.ts'
+import type { Payloads } from '../model/payload.ts'
 import type { BoundCover, BoundDependency, QueryCover, WidenReason } from '../model/query-cover.ts'
 import type { QueryShape, Term } from '../model/query-shape.ts'
 import type { BypassReason } from '../model/reasons.ts'
@@ -59,6 +60,7 @@ export interface ResultPathWith {
   tagKey(tag: string, facts: CatalogFacts): string
   /** Changes whenever plans must be made anew although the facts are the same. */
   revision(): string
+  readonly payloads: Payloads
   readonly reader: ResultReader
 }
 
@@ -66,8 +68,8 @@ export interface ResultPathWith {
 const MAX_STAMPS = 16
 const MAX_STAMPS_WITH_ROWS = 64
 
-/** Longer parameters stand in an entry as their hash. */
-const LONGEST_PARAMS = 256
+/** With longer parameters a question is not remembered. */
+const LONGEST_REMEMBERED = 256
 
 /** Questions with their parameters that are remembered, over all structures. */
 const MOST_LOOKUPS = 2_000
@@ -119,7 +121,8 @@ export class ResultPath implements ResultPort {
     const sent = paramsText(params)
     if (sent === undefined) return 'not-encodable'
     const tail = `${scope}${tags.map((tag) => `g${tag.length}:${tag}`).join('')}p${sent}`
-    if (ttlMs !== undefined || tail.length > LONGEST_PARAMS) return this.#makeLookup(plan, params, tail, tags, ttlMs)
+    if (ttlMs !== undefined || tail.length > LONGEST_REMEMBERED)
+      return this.#makeLookup(plan, params, tail, tags, ttlMs)
     const known = this.#lookups.get(plan)?.get(tail)
     return known ?? this.#remember(plan, tail, this.#makeLookup(plan, params, tail, tags, ttlMs))
   }
@@ -150,13 +153,13 @@ export class ResultPath implements ResultPort {
   ): ResultLookup {
     const bound = this.#bind(plan, params)
     const tagKeys = tags.map((tag) => this.#with.tagKey(tag, this.#with.facts() as CatalogFacts))
-    const short = tail.length <= LONGEST_PARAMS ? tail : `#${fullDigest(tail)}`
+    const named = this.#with.payloads.nameOf(tail)
     const stamps = [...new Set([...bound.dependencies.map(({ key }) => key), ...plan.whole, ...tagKeys])].sort(byBytes)
     return {
       label: plan.label,
       kind: plan.kind,
-      entryKey: plan.prefix + digest(tail),
-      head: entryHead(plan.id + short),
+      entryKey: plan.prefix + digest(named),
+      head: entryHead(plan.id + named),
       stamps: [...stamps, ...plan.epochs],
       epochs: plan.epochs.length,
       dependencies: bound.dependencies,
@@ -346,7 +349,7 @@ class Planner {
 
   #sensitive(shape: QueryShape, relations: readonly RelationFacts[]): BypassReason | undefined {
     const hidden = (relation: RelationFacts): ReadonlySet<string> =>
-      this.#settings.get(relation.id)?.sensitive ?? new Set()
+      this.#settings.get(relation.id)?.hidden ?? new Set()
     for (const relation of this.#readWhole.flatMap((each) => this.#below(each)))
       if (hidden(relation).size > 0) return 'sensitive-column'
     const shows = shape.refs.some(({ reached }, ref) => {
@@ -544,7 +547,7 @@ class Planner {
       id,
       ...[...own.values()].map(({ name, sqlType }) => `${name.length}:${name}${sqlType}`),
     ])
-    return fullDigest(
+    return this.#with.payloads.digest(
       `${environmentText(this.#facts, this.#identity)}\n${columns.join('\n')}\n${restsOn}\n${this.#name}`,
     )
   }

@@ -1,4 +1,5 @@
 import { type RelationId, relationWords } from '../model/facts.ts'
+import type { PayloadRefusal } from '../model/payload.ts'
 import type { BypassReason, EpochReason, FillRefusal, ReadKind } from '../model/reasons.ts'
 import type { AsideEvent, Listener } from '../ports/events.ts'
 import type { FillCounts } from '../ports/fill-counts.ts'
@@ -71,6 +72,8 @@ export interface AsideStats extends ReadCounts {
   /** Reads that never consulted the cache, by reason. */
   readonly bypassed: Readonly<Partial<Record<BypassReason, number>>>
   readonly fillsRefused: Readonly<Partial<Record<FillRefusal, number>>>
+  /** Stored answers that were not used, by reason: encrypted under a key that is not given, forged, damaged. */
+  readonly payloadsRefused: Readonly<Partial<Record<PayloadRefusal, number>>>
   readonly bounds: BoundCounts
   readonly fillLimit: FillCounts
   /** Misses that waited for another process's fill (`fillToken`), and were served by it or asked the database after all. */
@@ -134,6 +137,7 @@ export class CountingVoice implements Voice {
   readonly #tables = new Map<string, ReadCounts>()
   readonly #bypassed: Partial<Record<BypassReason, number>> = {}
   readonly #refused: Partial<Record<FillRefusal, number>> = {}
+  readonly #payloads: Partial<Record<PayloadRefusal, number>> = {}
   readonly #epochs: Partial<Record<EpochReason, number>> = {}
   #invalidations = 0
   #keys = 0
@@ -237,6 +241,11 @@ export class CountingVoice implements Voice {
     if (this.#listeners.size > 0) this.#tell({ type: 'fillRefused', table, reason })
   }
 
+  payloadRefused(table: string, reason: PayloadRefusal): void {
+    this.#payloads[reason] = (this.#payloads[reason] ?? 0) + 1
+    if (this.#listeners.size > 0) this.#tell({ type: 'payloadRefused', table, reason })
+  }
+
   bypass(table: string | undefined, reason: BypassReason): void {
     this.#bypassed[reason] = (this.#bypassed[reason] ?? 0) + 1
     if (this.#listeners.size > 0) this.#tell({ type: 'bypass', reason, ...(table !== undefined && { table }) })
@@ -252,6 +261,7 @@ export class CountingVoice implements Voice {
       byTable: Object.fromEntries([...this.#tables].map(([table, counts]) => [table, { ...counts }])),
       bypassed: { ...this.#bypassed },
       fillsRefused: { ...this.#refused },
+      payloadsRefused: { ...this.#payloads },
       bounds: {
         maxRows: this.#refused['too-many-rows'] ?? 0,
         maxBytes: this.#refused['too-large'] ?? 0,

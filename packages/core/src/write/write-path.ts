@@ -529,8 +529,19 @@ export class WriteThrough implements WritePath {
     const changes = new Changes()
     this.#deriveNow(changes, facts)
     if (!facts || !relation) changes.addNamed(table, 'by-hand')
-    else changes.addKeys(relation.id, this.#keysOfKey(facts, relation, row))
+    else this.#addKey(changes, facts, relation, row)
     await this.#queueOrPublish(changes, scope, 'hand')
+  }
+
+  #addKey(
+    changes: Changes,
+    facts: CatalogFacts,
+    relation: RelationFacts,
+    row: Readonly<Record<string, unknown>>,
+  ): void {
+    const keys = this.#keysOfKey(facts, relation, row)
+    if (this.#with.derivable(relation, facts)) changes.addKeys(relation.id, keys)
+    else changes.addTable(relation.id, 'by-hand')
   }
 
   #deriveNow(changes: Changes, facts: CatalogFacts | undefined): void {

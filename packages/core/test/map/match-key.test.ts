@@ -12,6 +12,7 @@ const names = ['id', 'email', 'a', 'b', 'flag', 'day', 'odd', 'secret', 'hall', 
 const kinds = 'id email:text a b:text flag:bool day:date odd:none secret:text hall seat'
 const settings = {
   sensitive: new Set(['secret']),
+  hidden: new Set(['secret']),
   record: undefined,
   scope: undefined,
   rows: false,
@@ -24,7 +25,7 @@ const facts = {
   serverAddress: '',
   timeline: '',
 } as unknown as CatalogFacts
-const identity = { namespace: 'n', driver: 'node-postgres', parsers: '', instance: '' }
+const identity = { namespace: 'n', driver: 'node-postgres', parsers: '', instance: '', sealing: '' }
 
 const noChoice = { lists: [], sensitive: new Set<string>() }
 
