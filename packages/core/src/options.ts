@@ -76,6 +76,12 @@ export interface TableEntry {
   readonly cached: boolean
 }
 
+/** See {@link AsideOptions.compression}. */
+export interface CompressionOptions {
+  /** Characters of the encoded rows; about 100 for a row. Smaller ones cost more than they save. */
+  readonly threshold: number
+}
+
 /** What `withCache` takes. */
 export interface AsideOptions {
   /** Where entries are kept. Default: the memory of this process, shared by all that use the same namespace. */
@@ -93,6 +99,14 @@ export interface AsideOptions {
    * encryption: { keys: { k1, k2 }, current: 'k2', tokenKey } // 32 random bytes each, as Buffers
    */
   encryption?: EncryptionOptions
+  /**
+   * Compresses rows and answers of at least `threshold` characters (deflate) where that makes them smaller. Default: off.
+   * The length of a compressed answer tells a little of what is in it, see docs/security.md.
+   *
+   * @example
+   * compression: { threshold: 4_096 }
+   */
+  compression?: CompressionOptions
   /** Receives every event. */
   on?: Listener
   /** What a committed write does whose invalidation cannot be delivered. Default: resolve, and report an event. */
@@ -191,6 +205,7 @@ const optionNames = [
   'tables',
   'scope',
   'encryption',
+  'compression',
   'on',
   'onPending',
   'readDeadline',
@@ -260,6 +275,7 @@ export interface ResolvedOptions {
   readonly entries: readonly TableEntry[] | 'all'
   readonly scope: (() => unknown) | undefined
   readonly encryption: Encryption | undefined
+  readonly compressFrom: number | undefined
   readonly on: Listener | undefined
   readonly onPending: 'resolve' | 'reject'
   readonly readDeadlineMs: number
@@ -288,6 +304,7 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
     entries: options.tables,
     scope: options.scope,
     encryption: options.encryption && createEncryption(options.encryption),
+    compressFrom: thresholdOf(options.compression),
     on: options.on,
     onPending: options.onPending ?? 'resolve',
     readDeadlineMs: milliseconds(options.readDeadline ?? 50, 'readDeadline'),
@@ -312,6 +329,18 @@ function tokenWait(fillToken: unknown): number | undefined {
 
 /** Most queries are over by then, and those that are not have a reader who asks himself. */
 const TOKEN_WAIT_MS = 200
+
+function thresholdOf(compression: CompressionOptions | undefined): number | undefined {
+  if (compression === undefined) return undefined
+  checkNames('compression', compression, ['threshold'])
+  checkNumber(
+    'compression.threshold',
+    compression.threshold ?? Number.NaN,
+    (value) => Number.isInteger(value) && value > 0,
+    'a positive whole number',
+  )
+  return compression.threshold
+}
 
 function checkTables(tables: unknown): void {
   if (tables === 'all') return

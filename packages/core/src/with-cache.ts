@@ -23,7 +23,7 @@ import { refusedLists, schemesLeftOut, tableSchemes } from './map/schemes.ts'
 import { type FacetMap, facetLabel, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
 import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
-import { encryptedPayloads, type Payloads, plainPayloads } from './model/payload.ts'
+import { createPayloads, type Payloads } from './model/payload.ts'
 import type { BypassReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
 import { type Registration, registrationOf, unionFacets } from './model/registration.ts'
@@ -315,7 +315,7 @@ class Engine {
     this.#options = options
     this.#client = client
     this.#clock = options.clock ?? systemClock
-    this.#payloads = options.encryption ? encryptedPayloads(options.encryption) : plainPayloads
+    this.#payloads = createPayloads(options)
     if (options.on) this.#voice.listen(options.on)
     this.#store = options.store ?? defaultStore(options.namespace, this.#clock)
     refuseOtherStore(real, this.#store)

@@ -240,6 +240,30 @@ describe('with encryption', () => {
   })
 })
 
+describe('compression', () => {
+  test.each([
+    ['readable', undefined],
+    ['encrypted', encryption],
+  ])('%s answers above the threshold are smaller in Redis, and a service without it reads them', async (_, sealing) => {
+    const form = sealing ? { encryption: sealing } : {}
+    await outside(database.url, `update people set city = repeat('long', 500)`)
+    const cities = ({ db }: Pick<App, 'db'>) => db.select({ city: people.city }).from(people)
+    const app = await open({ ...form, compression: { threshold: 1_000 } })
+    const other = await open(form)
+    await cities(app)
+    await expect.poll(async () => (await entries()).length).toBe(1)
+    const [key, text] = (await entries())[0] ?? []
+    expect(text?.length).toBeLessThan(1_000)
+    expect(await asked(other, cities(other))).toBe(0)
+    expect(await cities(other)).toEqual(await cities({ db: app.plain as App['db'] }))
+    // Damaged on its way: a miss, told once, and mended by the fill.
+    await client.set(key as string, text?.slice(0, -20) as string)
+    expect(await asked(app, cities(app))).toBe(1)
+    expect(refusals(app)).toEqual([sealing ? 'not-authentic' : 'damaged'])
+    await expect.poll(async () => (await entries())[0]?.[1].length).toBe(text?.length)
+  })
+})
+
 /** The one record entry of a key, cut where its payload begins. */
 async function entryOf(key: string): Promise<{ key: string; head: string; payload: string }> {
   const all = await keptIn(redis.url, redis.namespace)

@@ -185,6 +185,12 @@ const mistakes: Mistake[] = [
     says: [/encryption.current/, /k1/],
   },
   {
+    what: 'a compression without threshold',
+    make: () => wrap({ tables: [], compression: {} as never }),
+    code: 'ASIDE_BAD_OPTION',
+    says: [/compression.threshold/, /positive whole number/],
+  },
+  {
     what: 'more lists than a write can bear',
     make: () => wrap({ tables: [cached(items, { lists: (t) => Array.from({ length: 17 }, () => t.n) })] }),
     code: 'ASIDE_BAD_OPTION',

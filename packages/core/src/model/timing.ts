@@ -12,7 +12,8 @@ export interface Timing {
 
 const MARK = '@'
 const WIDTHS = [9, 7, 5] as const
-const LENGTH = 1 + 9 + 7 + 5
+/** By how much it makes a payload longer. */
+export const TIMING_LENGTH = 1 + 9 + 7 + 5
 
 export function withTiming({ filledAt, lifeMs, costMs }: Timing, payload: string): string {
   return MARK + [filledAt, lifeMs, costMs].map((ms, at) => fixed(ms, WIDTHS[at] as number)).join('') + payload
@@ -29,7 +30,7 @@ export function timingOf(payload: string): Timing | undefined {
   return Number.isNaN(filledAt + lifeMs + costMs) ? undefined : { filledAt, lifeMs, costMs }
 }
 
-export const withoutTiming = (payload: string): string => (payload[0] === MARK ? payload.slice(LENGTH) : payload)
+export const withoutTiming = (payload: string): string => (payload[0] === MARK ? payload.slice(TIMING_LENGTH) : payload)
 
 function fixed(ms: number, width: number): string {
   const most = 36 ** width - 1

@@ -3,7 +3,7 @@ import { digest, entryTail, identityOf, newStamp, stampKey } from '../model/keys
 import { type Payloads, refusalOf } from '../model/payload.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordRow } from '../model/record.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
-import { isDue, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
+import { isDue, TIMING_LENGTH, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
 import { type Clock, wallNow } from '../ports/clock.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
@@ -41,6 +41,8 @@ interface Wanted {
   readonly head: string
   /** For people. */
   readonly label: string
+  /** Most characters of a row. */
+  readonly maxBytes: number
   /** Values that a row of this source has. */
   readonly width: number
   stamp: string | null
@@ -165,6 +167,7 @@ function name(lookup: Lookup, key: LookupKey): Wanted {
     stampKey: stampKey(scheme, key.tokens),
     head: entryHead(source.fingerprint + scheme.name + scope + identityOf(key.tokens)),
     label: source.label,
+    maxBytes: source.settings.maxBytes,
     width: source.columns.length,
     stamp: null,
     minted: false,
@@ -206,7 +209,7 @@ function validRow(
   if (entry === null || !isStamp(one.stamp) || !isStamp(epoch)) return undefined
   const payload = readEntry(entry, one.head, one.stamp, epoch)
   if (payload === undefined) return undefined
-  const text = payloads.unwrap(payload, aboutRecord(one, epoch))
+  const text = payloads.unwrap(payload, aboutRecord(one, epoch), one.maxBytes + TIMING_LENGTH)
   const row = rowOf(text, one.width)
   if (row === undefined) voice?.payloadRefused(one.label, refusalOf(text))
   else if (typeof text === 'string' && withoutTiming(text) !== text) one.timed = text

@@ -3,7 +3,7 @@ import { newStamp } from '../model/keys.ts'
 import { type PayloadRefusal, type Payloads, refusalOf } from '../model/payload.ts'
 import type { LearnedKeys, LoadRows, ResultAnswer, ResultLookup, ResultRows } from '../model/result.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
-import { isDue, type RefreshSettings, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
+import { isDue, type RefreshSettings, TIMING_LENGTH, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
 import { type Clock, wallNow } from '../ports/clock.ts'
 import type { DropWatch } from '../ports/drop-watch.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
@@ -137,8 +137,9 @@ function refresh(tools: Tools, lookup: ResultLookup, found: Found, load: LoadRow
 }
 
 /** What was stored for the rows, as it was before it was wrapped. */
-function textOf({ payloads }: Tools, { entryKey }: ResultLookup, entry: string, payload: string) {
-  return payloads.unwrap(payload, aboutResult(entryKey, entry.slice(0, entry.length - payload.length)))
+function textOf({ payloads }: Tools, { entryKey, maxBytes }: ResultLookup, entry: string, payload: string) {
+  const about = aboutResult(entryKey, entry.slice(0, entry.length - payload.length))
+  return payloads.unwrap(payload, about, maxBytes + TIMING_LENGTH)
 }
 
 /** What the rows of a result are bound to. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { manualClock, settle } from '../../../../test/harness/clock.ts'
 import { gate } from '../../../../test/harness/gates.ts'
 import { entryHead } from '../../src/model/entry.ts'
-import { plainPayloads } from '../../src/model/payload.ts'
+import { createPayloads } from '../../src/model/payload.ts'
 import type { ResultLookup, ResultRows } from '../../src/model/result.ts'
 import { type Clock, systemClock } from '../../src/ports/clock.ts'
 import type { AsideEvent } from '../../src/ports/events.ts'
@@ -54,7 +54,7 @@ function open({ clock = systemClock, random = () => 0.5 }: { clock?: Clock; rand
     store,
     clock,
     voice,
-    payloads: plainPayloads,
+    payloads: createPayloads({}),
     drops: new BoundedDropWatch(),
     stampTtlMs: 120_000,
     closed: () => closed.now,
