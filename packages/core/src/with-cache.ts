@@ -29,6 +29,7 @@ import type { TableSettings } from './model/record.ts'
 import { type Registration, registrationOf, unionFacets } from './model/registration.ts'
 import type { SchemaDifference } from './model/schema-difference.ts'
 import type { RefreshSettings } from './model/timing.ts'
+import { settingNamed } from './model/told-error.ts'
 import {
   type AsideOptions,
   type Duration,
@@ -861,7 +862,7 @@ class Engine {
 
   #tellSession(local: boolean, statement: string): 'none' | 'session' {
     if (local) return 'none'
-    this.#emit({ type: 'sessionChanged', statement })
+    this.#emit({ type: 'sessionChanged', statement: settingNamed(statement) })
     return 'session'
   }
 

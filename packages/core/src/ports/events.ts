@@ -9,7 +9,10 @@ export type StoreStep = 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'enter'
 /** What has a circuit breaker of its own. */
 export type BreakerOf = 'reads' | 'fills'
 
-/** Everything the extension says aloud. One union: stats, metrics, traces and tests listen to the same script. */
+/**
+ * Everything the extension says aloud. One union: stats, metrics, traces and tests listen to the same script. No event holds
+ * a value of a row, a parameter, a scope or a key; errors in it are told without what could quote one.
+ */
 export type AsideEvent =
   | { type: 'hit'; table: string; kind: ReadKind }
   | { type: 'miss'; table: string; kind: ReadKind }
@@ -50,6 +53,7 @@ export type AsideEvent =
   | { type: 'catalogRead'; relations: number; version: number }
   | { type: 'catalogFailed'; error: unknown }
   | { type: 'catalogChanged'; tables: readonly string[] }
+  /** What was set, without the value: `SET app.user`. */
   | { type: 'sessionChanged'; statement: string }
   | { type: 'storeIsProcessLocal' }
   | { type: 'listenerFailed'; error: unknown }

@@ -1,6 +1,7 @@
 import { type RelationId, relationWords } from '../model/facts.ts'
 import type { PayloadRefusal } from '../model/payload.ts'
 import type { BypassReason, EpochReason, FillRefusal, ReadKind } from '../model/reasons.ts'
+import { toldError } from '../model/told-error.ts'
 import type { AsideEvent, Listener } from '../ports/events.ts'
 import type { FillCounts } from '../ports/fill-counts.ts'
 import type { Voice, Widened } from '../ports/voice.ts'
@@ -118,6 +119,13 @@ function advised(drops: readonly CountedDrops[], advise: Advise): NeedlessDrop[]
   })
 }
 
+/** Errors of the store and of the catalog speak of our own commands; others may quote what the user sent or got. */
+function withoutValues(event: AsideEvent): AsideEvent {
+  if (!('error' in event) || event.type === 'listenerFailed') return event
+  const ours = event.type === 'storeFailed' || event.type === 'catalogFailed'
+  return { ...event, error: toldError(event.error, ours ? 'store' : 'query') }
+}
+
 const noReads = (): ReadCounts => ({ hits: 0, negativeHits: 0, misses: 0, fills: 0, joined: 0 })
 
 /** Counts everything, and tells it to whoever listens. */
@@ -157,7 +165,7 @@ export class CountingVoice implements Voice {
 
   emit(event: AsideEvent): void {
     this.#count(event)
-    this.#tell(event)
+    if (this.#listeners.size > 0) this.#tell(withoutValues(event))
   }
 
   #tell(event: AsideEvent): void {
