@@ -22,6 +22,7 @@ export type AsideErrorCode =
   | 'ASIDE_BAD_QUERY'
   | 'ASIDE_CLOSED'
   | 'ASIDE_NOT_DELIVERED'
+  | 'ASIDE_OUTBOX_NEEDS_SHARED_STORE'
 
 /** An error of ours: a code to test for, what happened, and what to do. No row values in the text. */
 export class AsideError extends Error {

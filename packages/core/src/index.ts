@@ -4,11 +4,20 @@ export type { Explanation } from './drizzle/explain-statement.ts'
 export type { WarmOptions, WarmProgress, WarmQuery, WarmSummary } from './drizzle/warm-queries.ts'
 export { AsideError, type AsideErrorCode } from './errors.ts'
 export type { EncryptionOptions } from './model/encryption.ts'
+export type { OutboxFault } from './model/outbox.ts'
 export type { PayloadRefusal } from './model/payload.ts'
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from './model/reasons.ts'
 export type { SchemaDifference, SchemaDifferenceKind } from './model/schema-difference.ts'
-export type { AsideOptions, ColumnsOf, CompressionOptions, Duration, TableEntry, TableOptions } from './options.ts'
-export { allTables, cached, uncached } from './options.ts'
+export type {
+  AsideOptions,
+  ColumnsOf,
+  CompressionOptions,
+  Duration,
+  OutboxOptions,
+  TableEntry,
+  TableOptions,
+} from './options.ts'
+export { allTables, cached, outboxMigration, uncached } from './options.ts'
 export type { Clock } from './ports/clock.ts'
 export type { AsideEvent, Listener } from './ports/events.ts'
 export type { FillCounts } from './ports/fill-counts.ts'

@@ -3,6 +3,7 @@ import type { PgTable } from 'drizzle-orm/pg-core'
 import { AsideError } from './errors.ts'
 import { createEncryption, type Encryption, type EncryptionOptions } from './model/encryption.ts'
 import { isNamespace } from './model/keys.ts'
+import { DEFAULT_OUTBOX, LONGEST_OUTBOX, type OutboxName, outboxTable } from './model/outbox.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Listener } from './ports/events.ts'
 import type { Store } from './ports/store.ts'
@@ -82,6 +83,18 @@ export interface CompressionOptions {
   readonly threshold: number
 }
 
+/** Whose keys the outbox holds, and where it is. */
+export interface OutboxOptions {
+  /** `'always'`: of every write. `'when-down'`: of writes that begin while this process knows the store to be down. */
+  mode: 'always' | 'when-down'
+  /** Schema of the table. Default: where the search path finds it. */
+  schema?: string
+  /** Name of the table. Default: `'aside_outbox'`. */
+  table?: string
+  /** How long a row of another process may lie there until this one delivers it. Default: one second. */
+  drainEvery?: Duration
+}
+
 /** What `withCache` takes. */
 export interface AsideOptions {
   /** Where entries are kept. Default: the memory of this process, shared by all that use the same namespace. */
@@ -135,6 +148,15 @@ export interface AsideOptions {
    * @example fillToken: { wait: '500ms' }
    */
   fillToken?: boolean | { wait?: Duration }
+  /**
+   * Writes their keys into a table of the database with the write itself, from where any healthy process delivers them: what a
+   * process leaves behind that dies after its COMMIT, or is cut off from the store, is made known within `drainEvery`.
+   * Needs a shared store and the table of {@link outboxMigration}. Default: none.
+   *
+   * @example outbox: 'always'
+   * @example outbox: { mode: 'when-down', schema: 'app', drainEvery: '500ms' }
+   */
+  outbox?: OutboxOptions['mode'] | OutboxOptions
   /** How old the facts about the database may grow. Default: 30 s. */
   catalogReread?: Duration
   /** For tests that move the time by hand. Default: the clock of the process. */
@@ -213,6 +235,7 @@ const optionNames = [
   'queueBound',
   'maxFills',
   'fillToken',
+  'outbox',
   'catalogReread',
   'clock',
 ]
@@ -268,6 +291,12 @@ export function milliseconds(duration: unknown, name: string): number {
   throw new AsideError('ASIDE_BAD_DURATION', `${name} must be ${wanted}, not ${JSON.stringify(duration)}.`)
 }
 
+/** The outbox with its defaults. */
+export interface ResolvedOutbox extends OutboxName {
+  readonly mode: OutboxOptions['mode']
+  readonly drainMs: number
+}
+
 /** Options with their defaults. */
 export interface ResolvedOptions {
   readonly store: Store | undefined
@@ -285,6 +314,7 @@ export interface ResolvedOptions {
   readonly maxFills: number | undefined
   /** How long a miss waits for another process's fill; undefined: not at all, and there are no tokens. */
   readonly tokenWaitMs: number | undefined
+  readonly outbox: ResolvedOutbox | undefined
   readonly rereadMs: number
   readonly clock: Clock | undefined
 }
@@ -312,6 +342,7 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
     queueBound: options.queueBound ?? 100_000,
     maxFills: options.maxFills,
     tokenWaitMs: tokenWait(options.fillToken),
+    outbox: resolveOutbox(options),
     rereadMs: milliseconds(options.catalogReread ?? 30_000, 'catalogReread'),
     clock: options.clock,
   }
@@ -340,6 +371,42 @@ function thresholdOf(compression: CompressionOptions | undefined): number | unde
     'a positive whole number',
   )
   return compression.threshold
+}
+
+function resolveOutbox({ outbox, store }: AsideOptions): ResolvedOutbox | undefined {
+  if (outbox === undefined) return undefined
+  const given: OutboxOptions = typeof outbox === 'string' ? { mode: outbox } : outbox
+  checkNames('outbox', given, ['mode', 'schema', 'table', 'drainEvery'])
+  if (!['always', 'when-down'].includes(given.mode))
+    throw new AsideError('ASIDE_BAD_OPTION', `outbox must be 'always' or 'when-down', or have one of them as its mode.`)
+  if (!store || store.processLocal)
+    throw new AsideError(
+      'ASIDE_OUTBOX_NEEDS_SHARED_STORE',
+      'An outbox tells other processes, and what is in the memory of this one they do not share. Pass a shared store, e.g. redisStore(client), or leave outbox out.',
+    )
+  return { mode: given.mode, ...outboxName(given), drainMs: milliseconds(given.drainEvery ?? 1_000, 'drainEvery') }
+}
+
+function outboxName({ schema, table = DEFAULT_OUTBOX }: Pick<OutboxOptions, 'schema' | 'table'>): OutboxName {
+  const isName = (name: unknown, longest: number): boolean =>
+    typeof name === 'string' && name !== '' && !name.includes('\0') && Buffer.byteLength(name) <= longest
+  if (isName(table, LONGEST_OUTBOX) && (schema === undefined || isName(schema, 63))) return { schema, table }
+  const wanted = `a name of at most ${LONGEST_OUTBOX} bytes, its schema one of at most 63`
+  throw new AsideError('ASIDE_BAD_OPTION', `The table of the outbox must be ${wanted}.`)
+}
+
+/**
+ * The statements that create the table of the option `outbox`, for your migrations. They may run again. Roles that are
+ * not the owner of the table need SELECT, INSERT and DELETE on it.
+ *
+ * @example
+ * console.log(outboxMigration({ schema: 'app' })) // create table if not exists "app"."aside_outbox" (…
+ *
+ * @throws AsideError `ASIDE_BAD_OPTION` for a name that cannot be one.
+ */
+export function outboxMigration(name: Pick<OutboxOptions, 'schema' | 'table'> = {}): string {
+  checkNames('outboxMigration', name, ['schema', 'table'])
+  return outboxTable(outboxName(name))
 }
 
 function checkTables(tables: unknown): void {

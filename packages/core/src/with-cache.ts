@@ -7,7 +7,7 @@ import type { Explanation } from './drizzle/explain-statement.ts'
 import { checkDrizzle, type Database } from './drizzle/internals.ts'
 import { Naming } from './drizzle/naming.ts'
 import type { SessionEffect } from './drizzle/prepared-raw.ts'
-import { outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
+import { carefulRunner, outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
 import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
 import type { WarmOptions, WarmQuery, WarmSummary } from './drizzle/warm-queries.ts'
 import { wrapDatabase } from './drizzle/wrap-database.ts'
@@ -23,6 +23,7 @@ import { refusedLists, schemesLeftOut, tableSchemes } from './map/schemes.ts'
 import { type FacetMap, facetLabel, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
 import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
+import type { OutboxFault } from './model/outbox.ts'
 import { createPayloads, type Payloads } from './model/payload.ts'
 import type { BypassReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
@@ -58,6 +59,7 @@ import { adviseGroups, type NamedGroup } from './watch/advise-groups.ts'
 import { type AsideStats, CountingVoice } from './watch/create-voice.ts'
 import { BoundedDropWatch } from './watch/watch-drops.ts'
 import { createDelivery, type Delivery } from './write/deliver.ts'
+import { Outbox, type OutboxHealth } from './write/outbox.ts'
 import { Changes } from './write/scope.ts'
 import { createUnknownOutcomes, type UnknownOutcomes } from './write/unknown-outcome.ts'
 import { type KnownRegister, WriteThrough } from './write/write-path.ts'
@@ -67,7 +69,9 @@ export interface AsideHealth {
   readonly state: 'ok' | 'starting' | 'degraded' | 'off'
   readonly store: { readonly name: string; readonly pendingKeys: number; readonly pendingTables: number }
   readonly catalog: Catalog['state']
-  /** One sentence for each thing that keeps reads from the cache. */
+  /** Undefined without the option. */
+  readonly outbox: OutboxHealth | undefined
+  /** One sentence for each thing that keeps reads from the cache, or the outbox from its work. */
   readonly remarks: readonly string[]
 }
 
@@ -289,6 +293,7 @@ class Engine {
   readonly #tokens: FillTokens
   readonly #catalog: Catalog
   readonly #unknown: UnknownOutcomes
+  readonly #outbox: Outbox | undefined
   readonly #shape: (table: object) => TableShape
   readonly #listed: readonly Listed[] | 'all'
   readonly #write: WriteThrough
@@ -357,6 +362,7 @@ class Engine {
       publish: (changes) => this.#write.publish(changes, 'unknown-outcome'),
     })
     this.#registrar = this.#createRegistrar()
+    this.#outbox = this.#createOutbox(carefulRunner(real.session, client))
     this.#reader = this.#createReader()
     this.#write = this.#createWrite()
     this.#peekWith = { store: this.#shared.guard, payloads: this.#payloads }
@@ -372,6 +378,7 @@ class Engine {
     this.#emit(event)
     if (event.type !== 'catalogRead') return
     this.#registrar.start()
+    this.#outbox?.start()
     if (this.#deferred.empty) return
     const waiting = new Changes()
     waiting.absorb(this.#deferred)
@@ -495,6 +502,7 @@ class Engine {
   }
 
   #settings(relation: RelationFacts): TableSettings | undefined {
+    if (this.#outbox?.isTable(relation)) return undefined
     if (this.#listed === 'all') {
       this.#allSettings ??= settingsOf({}, this.#options, undefined)
       return this.#allSettings
@@ -506,6 +514,7 @@ class Engine {
   #allSettings: TableSettings | undefined
 
   #isCachedHere(relation: RelationFacts): boolean {
+    if (this.#outbox?.isTable(relation)) return false
     if (this.#listed === 'all') return keepsRows.has(relation.kind)
     return this.#entry(relation)?.cached === true
   }
@@ -709,6 +718,42 @@ class Engine {
     return registersOf(this.#store).isKept(this.#options.namespace)
   }
 
+  // —— the outbox ——
+
+  #createOutbox(run: ReturnType<typeof carefulRunner>): Outbox | undefined {
+    const { outbox, namespace } = this.#options
+    if (!outbox) return undefined
+    return new Outbox({
+      ...outbox,
+      name: outbox,
+      namespace,
+      clock: this.#clock,
+      emit: this.#emit,
+      random: Math.random,
+      facts: () => this.#facts(),
+      isDown: () => this.#storeIsDown(),
+      mayDrain: () => this.#textIsExact && !this.#pending(),
+      run,
+      attempt: (tables) => this.#delivery.attempt({ tables }),
+      everything: () => this.#everything(),
+    })
+  }
+
+  /** Seen by a delivery, by reads or, where nobody reads or writes, by the heartbeat. */
+  #storeIsDown(): boolean {
+    return this.#pending() || this.#shared.guard.broken.reads || this.#registrar.refuses() !== undefined
+  }
+
+  #everything() {
+    const facts = this.#facts()
+    const changes = new Changes()
+    changes.addEverything('outbox-unreadable')
+    if (!facts) return undefined
+    const { batch, epochs } = this.#write.expand(changes, facts, false)
+    for (const each of epochs) this.#emit({ type: 'epochReplaced', ...each })
+    return batch
+  }
+
   // —— the two paths ——
 
   #createWrite(): WriteThrough {
@@ -748,6 +793,7 @@ class Engine {
       },
       defer: (changes) => this.#deferred.absorb(changes),
       unknown: this.#unknown,
+      outbox: this.#outbox,
     })
   }
 
@@ -941,6 +987,7 @@ class Engine {
       state,
       store: { name: this.#store.name, pendingKeys: keys, pendingTables: epochs },
       catalog: this.#catalog.state,
+      outbox: this.#outbox?.health(),
       remarks,
     }
   }
@@ -962,6 +1009,9 @@ class Engine {
       remarks.push(
         'The store did not confirm for two heartbeats that this process is known: no hit is served. Check the store.',
       )
+    const outbox = this.#outbox?.health()
+    if (outbox?.fault) remarks.push(`The outbox cannot be used: ${outboxRemarks[outbox.fault]}.`)
+    if (outbox?.state === 'failing') remarks.push('A statement on the outbox failed. See the event outboxFailed.')
     if (this.#unknown.any)
       remarks.push('The outcome of a write is not known yet: its tables bypass the cache until it is.')
     if (this.#client.sessionChanged)
@@ -978,6 +1028,7 @@ class Engine {
     await this.#refreshes.end()
     await this.#unknown.close()
     await this.#registrar.close()
+    await this.#outbox?.close()
     this.#catalog.close()
     this.#shared.users--
     this.#shared.voices.delete(this.#emit)
@@ -995,6 +1046,14 @@ function refuseOtherStore(real: Database, store: Store): void {
   if (claimClient(real.session, store)) return
   const advice = 'Use one store object for every wrap of a client.'
   throw new AsideError('ASIDE_CLIENT_WRAPPED_TWICE', `This client is wrapped with another store already. ${advice}`)
+}
+
+const outboxRemarks: Readonly<Record<OutboxFault, string>> = {
+  missing: 'there is no such table. Run the statements of outboxMigration(), or name the schema',
+  'not-a-table': 'it is a view, partitioned, foreign, or has inheritance children. Make a table of its own for it',
+  'other-columns': 'its columns are not those of outboxMigration(). Make a table of its own for it',
+  'no-privilege': 'this role lacks SELECT, INSERT or DELETE on it. Grant them',
+  'side-effects': 'it has triggers, rules or row security, by which a write could fail. Remove them',
 }
 
 const DEFAULT_TTL_MS = 300_000

@@ -1,6 +1,15 @@
 /** A mistake in the set-up is told at once: by a code, what happened and what to do. */
 import type { PGlite } from '@electric-sql/pglite'
-import { type AsideError, type AsideOptions, aside, cached, memoryStore, uncached, withCache } from 'drizzle-aside'
+import {
+  type AsideError,
+  type AsideOptions,
+  aside,
+  cached,
+  memoryStore,
+  outboxMigration,
+  uncached,
+  withCache,
+} from 'drizzle-aside'
 import { type Cache, NoopCache } from 'drizzle-orm/cache/core'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import { drizzle as overPgProxy } from 'drizzle-orm/pg-proxy'
@@ -237,6 +246,30 @@ const mistakes: Mistake[] = [
     make: () => wrap({ tables: [], store: { ...memoryStore(), mint: undefined } }),
     code: 'ASIDE_BAD_STORE',
     says: [/mint\(\)/, /memoryStore\(\) or redisStore\(client\)/],
+  },
+  {
+    what: 'an outbox beside a store that nobody shares',
+    make: () => wrap({ tables: [], outbox: 'always' }),
+    code: 'ASIDE_OUTBOX_NEEDS_SHARED_STORE',
+    says: [/redisStore\(client\)/, /leave outbox out/],
+  },
+  {
+    what: 'an outbox of no known mode',
+    make: () => wrap({ tables: [], outbox: 'sometimes' }),
+    code: 'ASIDE_BAD_OPTION',
+    says: [/'always' or 'when-down'/],
+  },
+  {
+    what: 'an outbox with an option that is none',
+    make: () => wrap({ tables: [], outbox: { mode: 'always', drain: '1s' } }),
+    code: 'ASIDE_UNKNOWN_OPTION',
+    says: [/'drain'/, /drainEvery/],
+  },
+  {
+    what: 'a migration for a name that PostgreSQL would cut',
+    make: () => outboxMigration({ table: 'x'.repeat(60) }),
+    code: 'ASIDE_BAD_OPTION',
+    says: [/59 bytes/],
   },
   {
     what: 'a client instead of a store',

@@ -15,6 +15,8 @@ export interface ClientState {
   readonly single: boolean
   /** How many transactions have begun that the outer db took part in: a read notices that it fell into one. */
   begun: number
+  /** Transactions that are about to begin: their BEGIN may be on its way. */
+  entering: number
   /** Open transactions of a client that is one single connection, outermost first: its outer db takes part in them. */
   readonly open: Scope[]
   /** Tells embedded databases of one process apart. */
@@ -34,7 +36,17 @@ export function clientState(session: Session, kind: DriverKind): ClientState {
     const single = kind === 'pglite' || (kind === 'node-postgres' && !('totalCount' in client))
     // Not asked before it is wanted: wrapping touches no client.
     const poolSize = () => (single ? undefined : poolSizeOf(client))
-    state = { kind, sessionChanged: false, rawTransaction: undefined, single, begun: 0, open: [], instance, poolSize }
+    state = {
+      kind,
+      sessionChanged: false,
+      rawTransaction: undefined,
+      single,
+      begun: 0,
+      entering: 0,
+      open: [],
+      instance,
+      poolSize,
+    }
     states.set(client, state)
   }
   return state
@@ -45,6 +57,10 @@ function poolSizeOf(client: object): number | undefined {
   const max = (client as { options?: { max?: unknown } }).options?.max
   return typeof max === 'number' && max > 0 ? max : undefined
 }
+
+/** A statement that is sent now over a client of one connection might fall into somebody's transaction. */
+export const mayBeInTransaction = ({ single, entering, open, rawTransaction }: ClientState): boolean =>
+  single && (entering > 0 || open.length > 0 || rawTransaction !== undefined)
 
 const claims = new WeakMap<object, { readonly store: object; users: number }>()
 

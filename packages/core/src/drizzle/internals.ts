@@ -614,3 +614,17 @@ export async function queryErrorOf(
   const wrapped = (prepared as Wraps).queryWithCache?.(text, params, () => Promise.reject(error))
   return (await wrapped?.catch((told: unknown) => told)) ?? error
 }
+
+/**
+ * A statement that may fail inside postgres.js' own transaction: there a failed statement ends the transaction even when
+ * its rejection is caught, except in the driver's own savepoint. Drizzle's session holds the driver's transaction as its
+ * client (0.44, 0.45). False: there is no transaction.
+ */
+export async function postgresJsSavepoint({ client }: Session, text: string): Promise<boolean> {
+  interface Inner {
+    unsafe(text: string): Promise<unknown>
+  }
+  const { savepoint } = client as { savepoint?: (run: (inner: Inner) => Promise<unknown>) => Promise<unknown> }
+  await savepoint?.((inner) => inner.unsafe(text))
+  return savepoint !== undefined
+}

@@ -1,6 +1,7 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
 import type { Scope } from '../ports/paths.ts'
 import type { PreparedQuery, Query } from './internals.ts'
+import { keepInOutbox } from './keep-in-outbox.ts'
 import { currentScope, destinations, type StatementContext } from './statement-context.ts'
 
 /** What a text does to its session; `map/` decides, the Drizzle wing acts. */
@@ -56,8 +57,13 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
     const effect = effectOf(query.sql)
     const scope = currentScope(context)
     let result: unknown
+    const begins = effect === 'begin' || effect === 'script-begun'
     try {
-      result = await run()
+      if (effect === 'commit' || effect === 'chain') await this.#keep()
+      if (begins) context.client.entering++
+      result = await run().finally(() => {
+        if (begins) context.client.entering--
+      })
     } catch (error) {
       context.write.noteError(error)
       if (effect === 'commit' || effect === 'chain') await this.#uncertain(error)
@@ -67,6 +73,13 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
     }
     await this.#after(effect)
     return result
+  }
+
+  /** Before a COMMIT by hand; not on a pool, where nobody knows which connection holds a transaction begun by hand. */
+  async #keep(): Promise<void> {
+    const { client, write, scope: own, session } = this.#call.context
+    const scope = own ?? (client.single ? client.rawTransaction : undefined)
+    if (scope) await keepInOutbox(session, client.kind, write, scope)
   }
 
   async #after(effect: SessionEffect): Promise<void> {

@@ -1,4 +1,5 @@
 import { encodeRow } from '../model/row-codec.ts'
+import { type ClientState, mayBeInTransaction } from './client-state.ts'
 import type { Session } from './internals.ts'
 
 /** Runs one statement on the db's own client, outside any transaction; rows as arrays of driver values. */
@@ -6,6 +7,19 @@ export function outsideRunner(session: Session): (sql: string) => Promise<readon
   return async (sql) => {
     const prepared = session.prepareQuery({ sql, params: [] }, undefined, undefined, true, (rows) => rows)
     return (await prepared.execute()) as unknown[][]
+  }
+}
+
+/**
+ * The same with parameters, for what may as well be asked later: undefined where the one connection may be in somebody's
+ * transaction, which our statement would become a part of.
+ */
+export function carefulRunner(session: Session, client: ClientState) {
+  return (sql: string, params: readonly string[]): Promise<readonly (readonly unknown[])[]> | undefined => {
+    if (mayBeInTransaction(client)) return undefined
+    const query = { sql, params: [...params] }
+    const prepared = session.prepareQuery(query, undefined, undefined, true, (rows) => rows)
+    return prepared.execute() as Promise<unknown[][]>
   }
 }
 

@@ -149,6 +149,7 @@ const epochs: Readonly<Record<EpochReason, ToldReason>> = {
     because:
       'the register of the services on the store is younger than three heartbeats, so some may not be back in it',
   },
+  'outbox-unreadable': { because: 'a row of the outbox could not be read here: another release wrote it' },
   'scheme-new': { because: 'a way of keeping the table came that writers may not have known of' },
 }
 

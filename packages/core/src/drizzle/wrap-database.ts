@@ -20,6 +20,7 @@ import {
   type Transaction,
   type WriteConfig,
 } from './internals.ts'
+import { keepInOutbox } from './keep-in-outbox.ts'
 import { LazyQuery, lazyQueryOf, lazySql, type Origin, originOf, relationalQuery, WriteParts } from './lazy-sql.ts'
 import { useLeanSelect } from './lean-select.ts'
 import { PreparedRaw, type SessionEffect } from './prepared-raw.ts'
@@ -591,6 +592,12 @@ async function runTransaction(
   const scope = write.newScope()
   let finished = false
   let shared = false
+  client.entering++
+  let entering = true
+  const entered = (): void => {
+    if (entering) client.entering--
+    entering = false
+  }
   try {
     const result = await real.transaction(async (tx) => {
       // One connection for everybody: the outer db is inside this transaction, too.
@@ -599,7 +606,9 @@ async function runTransaction(
         client.open.push(scope)
         client.begun++
       }
+      entered()
       const value = await run(wrapTransaction(tx, dialect, realDialect, tools, scope))
+      await keepInOutbox(tx.session, client.kind, write, scope)
       finished = true
       return value
     }, config)
@@ -614,6 +623,7 @@ async function runTransaction(
     if (finished && !isOurs(error)) await write.uncertain(scope, error)
     throw error
   } finally {
+    entered()
     if (shared) client.open.splice(client.open.indexOf(scope), 1)
   }
 }

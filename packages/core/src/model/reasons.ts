@@ -89,3 +89,4 @@ export type EpochReason =
   | 'register-changed'
   | 'register-young'
   | 'scheme-new'
+  | 'outbox-unreadable'

@@ -1,3 +1,4 @@
+import type { OutboxFault } from '../model/outbox.ts'
 import type { PayloadRefusal } from '../model/payload.ts'
 import type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
 
@@ -8,6 +9,9 @@ export type StoreStep = 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'enter'
 
 /** What has a circuit breaker of its own. */
 export type BreakerOf = 'reads' | 'fills'
+
+/** What may fail of the outbox: writing a row, delivering the rows of others, or taking back delivered ones of our own. */
+export type OutboxStep = 'write' | 'drain' | 'release'
 
 /**
  * Everything the extension says aloud. One union: stats, metrics, traces and tests listen to the same script. No event holds
@@ -47,6 +51,10 @@ export type AsideEvent =
   | { type: 'pendingDelivery'; keys: number; epochs: number }
   | { type: 'pendingOverflow'; epochs: number }
   | { type: 'delivered'; keys: number; waitedMs: number }
+  | { type: 'outboxUsable' }
+  | { type: 'outboxUnusable'; reason: OutboxFault }
+  | { type: 'outboxFailed'; step: OutboxStep; error: unknown }
+  | { type: 'outboxDrained'; rows: number; keys: number; epochs: number; oldestMs: number }
   | { type: 'derivationFailed'; error: unknown }
   | { type: 'outcomeUnknown'; tables: readonly string[]; error: unknown }
   | { type: 'outcomeKnown'; tables: readonly string[] }

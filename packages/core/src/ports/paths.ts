@@ -1,6 +1,7 @@
 import type { Condition } from '../model/condition.ts'
 import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
 import type { Scheme, TableKeys } from '../model/keys.ts'
+import type { OutboxRow } from '../model/outbox.ts'
 import type { BypassReason, EpochReason, ReadKind } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordSource } from '../model/record.ts'
 import type { LoadRows, ResultAnswer, ResultLookup, ResultQuestion } from '../model/result.ts'
@@ -141,6 +142,15 @@ export interface WritePath {
   invalidateTags(tags: readonly string[], scope: Scope | undefined): Promise<void>
   /** A statement or transaction failed: some errors say that the facts may be out of date. */
   noteError(error: unknown): void
+  /**
+   * The row of the outbox to insert before the COMMIT of this scope's transaction; undefined: none. Whether it was
+   * inserted is told with one of the next two.
+   */
+  rowOf(scope: Scope): OutboxRow | undefined
+  /** The row stands in the transaction: it is taken back when the store was told. */
+  kept(scope: Scope, row: OutboxRow): void
+  /** It does not, and the transaction is as it was before. */
+  notKept(error: unknown): void
   /** The transaction of this scope has committed. */
   committed(scope: Scope): Promise<void>
   /** The transaction of this scope may or may not have committed. */

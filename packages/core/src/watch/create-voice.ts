@@ -90,6 +90,10 @@ export interface AsideStats extends ReadCounts {
   readonly outcomesUnknown: number
   /** How often the register of a shared store was gone. */
   readonly registersLost: number
+  /** Rows of the outbox that this process delivered: other processes had died or were cut off, or this one had been. */
+  readonly outboxDrained: number
+  /** The longest that such a row had lain there, in milliseconds. */
+  readonly outboxLongestLagMs: number
 }
 
 export interface RefreshCounts {
@@ -152,6 +156,7 @@ export class CountingVoice implements Voice {
   #failures = 0
   #unknown = 0
   #lost = 0
+  readonly #outbox = { outboxDrained: 0, outboxLongestLagMs: 0 }
   readonly #bounds = { stamps: 0, learnedStamps: 0, listKeys: 0, queueBound: 0, schemes: 0 }
   readonly #awaited = { served: 0, lapsed: 0 }
   readonly #refreshes = { begun: 0, failed: 0, skipped: 0 }
@@ -190,7 +195,10 @@ export class CountingVoice implements Voice {
     else if (event.type === 'refresh') this.#refreshes.begun++
     else if (event.type === 'refreshFailed') this.#refreshes.failed++
     else if (event.type === 'refreshSkipped') this.#refreshes.skipped++
-    else if (event.type === 'pendingOverflow') this.#bounds.queueBound += event.epochs
+    else if (event.type === 'outboxDrained') {
+      this.#outbox.outboxDrained += event.rows
+      this.#outbox.outboxLongestLagMs = Math.max(this.#outbox.outboxLongestLagMs, event.oldestMs)
+    } else if (event.type === 'pendingOverflow') this.#bounds.queueBound += event.epochs
     else if (event.type === 'listRefused' && event.reason === 'too-many-schemes') this.#bounds.schemes++
   }
 
@@ -286,6 +294,7 @@ export class CountingVoice implements Voice {
       storeFailures: this.#failures,
       outcomesUnknown: this.#unknown,
       registersLost: this.#lost,
+      ...this.#outbox,
     }
   }
 }

@@ -30,6 +30,11 @@ export interface Delivery {
    * again until the store confirms, and {@link pending} is true meanwhile. Never rejects.
    */
   deliver(batch: Invalidation): Promise<'delivered' | 'queued'>
+  /**
+   * One attempt for keys that are kept elsewhere until it succeeds: false, where the store did not confirm, and nothing is
+   * queued here. Never rejects.
+   */
+  attempt(batch: Invalidation): Promise<boolean>
   /** True while keys wait: this process may neither hit nor fill (DESIGN 4, E-cut). */
   readonly pending: boolean
   /** What waits now, an attempt on its way included. */
@@ -100,6 +105,10 @@ class QueuedDelivery implements Delivery {
     if (left.length === 0) return 'delivered'
     this.#queue({ tables: left })
     return 'queued'
+  }
+
+  async attempt({ tables }: Invalidation): Promise<boolean> {
+    return (await this.#remove(tables)).length === 0
   }
 
   /** Removes what the tables name, and the epochs of those that the register does not confirm. Answers what is left. */

@@ -25,6 +25,8 @@ export class Changes implements Scope {
   readonly harmless = new Set<RelationId>()
   /** Tags of the user's: everything that rests on them falls. */
   readonly tags = new Set<string>()
+  /** Rows of the outbox that commit with these changes and hold their keys. */
+  readonly rows = new Set<string>()
   everything: EpochReason | undefined
   /** One of the texts changed the schema. */
   ddl = false
@@ -141,6 +143,7 @@ export class Changes implements Scope {
     if (child.everything) this.addEverything(child.everything)
     for (const table of child.harmless) this.harmless.add(table)
     for (const tag of child.tags) this.tags.add(tag)
+    for (const row of child.rows) this.rows.add(row)
     this.ddl ||= child.ddl
     this.derivedFrom(child.since)
     this.derivedUnder(child.union)
@@ -151,6 +154,7 @@ export class Changes implements Scope {
     this.tables.clear()
     this.harmless.clear()
     this.tags.clear()
+    this.rows.clear()
     this.named.length = 0
     this.texts.length = 0
     this.everything = undefined

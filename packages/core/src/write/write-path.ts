@@ -5,6 +5,7 @@ import { findRelation } from '../model/facts.ts'
 import type { DerivedUnder, InvalidatedTable, Invalidation } from '../model/invalidation.ts'
 import type { Scheme, TableKeys } from '../model/keys.ts'
 import { stampKey } from '../model/keys.ts'
+import type { OutboxRow } from '../model/outbox.ts'
 import type { SqlVerdict } from '../model/verdict.ts'
 import type {
   CascadedRows,
@@ -22,6 +23,7 @@ import { boundByKey } from './bound-by-key.ts'
 import { deriveCascade, imagesOfStep } from './cascades.ts'
 import { doubtsFacts, isDefiniteFailure, isDefiniteState, sqlState } from './classify-failure.ts'
 import { addRow, deriveKeys, lossOf, rowReader } from './derive-keys.ts'
+import type { Outbox } from './outbox.ts'
 import { planWrite } from './plan-write.ts'
 import { Changes } from './scope.ts'
 import type { UnknownOutcomes } from './unknown-outcome.ts'
@@ -92,6 +94,8 @@ export interface WriteWith {
   /** Keeps changes that cannot be expressed yet until the facts are known; no hit is served meanwhile. */
   defer(changes: Changes): void
   readonly unknown: UnknownOutcomes
+  /** Where the keys of writes wait that may not be delivered. */
+  readonly outbox: Outbox | undefined
 }
 
 /** Changes as the keys to remove, per table, with the reasons where a whole table falls. */
@@ -426,6 +430,34 @@ export class WriteThrough implements WritePath {
     else await this.#beginUnknown(changes, error)
   }
 
+  rowOf(scope: Scope): OutboxRow | undefined {
+    return this.#rowFor(() => (scope as Changes).whole())
+  }
+
+  /** A fault of ours may not fail a write that has not happened yet. */
+  #rowFor(collect: () => Changes): OutboxRow | undefined {
+    const { outbox } = this.#with
+    const into = outbox?.target()
+    const facts = into === undefined ? undefined : this.#with.facts()
+    if (!outbox || into === undefined || !facts) return undefined
+    try {
+      const changes = collect()
+      return changes.empty ? undefined : outbox.row(into, this.expand(changes, facts, false).batch)
+    } catch (error) {
+      outbox.failed('write', error)
+      return undefined
+    }
+  }
+
+  kept(scope: Scope, { id }: OutboxRow): void {
+    ;(scope as Changes).rows.add(id)
+    this.#with.outbox?.worked('write')
+  }
+
+  notKept(error: unknown): void {
+    this.#with.outbox?.failed('write', error)
+  }
+
   async committed(scope: Scope): Promise<void> {
     const changes = this.#heeded(scope)
     if (!changes.empty) await this.publish(changes, 'transaction')
@@ -452,6 +484,8 @@ export class WriteThrough implements WritePath {
   }
 
   async #beginUnknown(changes: Changes, error: unknown): Promise<void> {
+    // A row that may only come to be when all of this was told is for others to take.
+    changes.rows.clear()
     const facts = this.#with.facts()
     const resolved = facts && this.#resolve(changes, facts)
     const everything = !resolved || resolved.everything !== undefined
@@ -620,6 +654,7 @@ export class WriteThrough implements WritePath {
     if (!facts) return this.#with.defer(changes)
     const expanded = this.expand(changes, facts)
     const outcome = expanded.batch.length > 0 ? await this.#tell(expanded, cause) : 'delivered'
+    if (outcome === 'delivered') this.#with.outbox?.release(changes.rows)
     if (expanded.ddl) await this.#with.rereadFacts()
     // With an unknown outcome the caller gets the error that he has; of the catalog nobody is told.
     const tells = cause !== 'catalog' && cause !== 'unknown-outcome'
@@ -635,8 +670,11 @@ export class WriteThrough implements WritePath {
     return this.#with.deliver({ tables: batch })
   }
 
-  /** Closures and "all cached tables" are expanded here, when keys are made known, and not before. */
-  expand(changes: Changes, facts: CatalogFacts): Expanded {
+  /**
+   * Closures and "all cached tables" are expanded here, when keys are made known, and not before. `atOnce`: the store is
+   * told now, and not at some later time, when somebody may have begun to cache what nobody is known to.
+   */
+  expand(changes: Changes, facts: CatalogFacts, atOnce = true): Expanded {
     const resolved = this.#resolve(changes, facts)
     const expanded: Expanded & { keys: number } = {
       batch: [],
@@ -665,7 +703,7 @@ export class WriteThrough implements WritePath {
     }
     // A tag is one stamp, like an epoch: there is nothing finer that would have to be told apart under it.
     for (const tag of resolved.tags) expanded.batch.push({ epoch: this.#with.tagKey(tag, facts), keys: 'all' })
-    expanded.batch.push(...this.#unnoticed(resolved, facts))
+    expanded.batch.push(...this.#unnoticed(resolved, facts, atOnce))
     return expanded
   }
 
@@ -673,9 +711,10 @@ export class WriteThrough implements WritePath {
    * Tables that the changes may reach and that nobody is known to cache: should somebody have begun to, the register says
    * so with the delivery, and their epochs fall.
    */
-  #unnoticed(changes: Changes, facts: CatalogFacts): InvalidatedTable[] {
+  #unnoticed(changes: Changes, facts: CatalogFacts, atOnce: boolean): InvalidatedTable[] {
     const { shared, version } = this.#with.register(facts)
-    if (shared === undefined || (this.#with.isCertain() && (changes.union ?? version) === version)) return []
+    const isCertain = atOnce && this.#with.isCertain() && (changes.union ?? version) === version
+    if (shared === undefined || isCertain) return []
     const reached = changes.everything ? [...facts.relations.keys()] : this.#reachable(changes, facts)
     return reached.flatMap((id) => {
       const relation = facts.relations.get(id)

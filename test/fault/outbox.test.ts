@@ -1,0 +1,114 @@
+/** E-crash and E-cut with an outbox: real processes over a real Redis; one is killed, the other is cut off by a proxy. */
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { redisStore } from '@drizzle-aside/redis'
+import { cached } from 'drizzle-aside'
+import { eq } from 'drizzle-orm'
+import { createClient } from 'redis'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type ManualClock, manualClock } from '../harness/clock.ts'
+import { type FreshDatabase, type FreshRedis, freshDatabase, freshRedis } from '../harness/databases.ts'
+import { ageRegister } from '../harness/redis-keys.ts'
+import { tcpProxy } from '../harness/tcp-proxy.ts'
+import { items, notes, outside } from '../support/items.ts'
+import { openApp } from '../support/open-app.ts'
+import { byId, isHit, outboxSetUp, warm } from '../support/outbox.ts'
+
+type App = Awaited<ReturnType<typeof openApp>>
+
+let database: FreshDatabase
+let redis: FreshRedis
+let clock: ManualClock
+let closing: (() => Promise<unknown> | unknown)[]
+
+beforeEach(async () => {
+  closing = []
+  ;[database, redis] = await Promise.all([freshDatabase(15), freshRedis()])
+  await outside(database.url, outboxSetUp)
+  await ageRegister(redis.url, redis.namespace, database.name)
+  clock = manualClock()
+})
+afterEach(async () => {
+  for (const close of closing.reverse()) await close()
+  await Promise.all([database.drop(), redis.drop()])
+})
+
+async function open(url: string): Promise<App> {
+  const client = createClient({ url, socket: { reconnectStrategy: 20 } })
+  client.on('error', () => {})
+  await client.connect()
+  const store = redisStore(client)
+  const { namespace } = redis
+  const tables = [cached(items), cached(notes)]
+  const app = await openApp({ url: database.url, store, namespace, tables, clock, outbox: 'always' })
+  closing.push(
+    () => client.destroy(),
+    () => store.close(),
+    () => app.close(),
+  )
+  return app
+}
+
+/** The writer's row, made overdue, and the reader's next look. */
+async function drain(reader: App): Promise<void> {
+  const rows = await outside(
+    database.url,
+    `update aside_outbox set written_at = written_at - interval '10 s' returning keys`,
+  )
+  expect(rows).toHaveLength(1)
+  await expect
+    .poll(async () => {
+      await clock.advanceAndSettle(500)
+      return reader.told.of('outboxDrained').length
+    })
+    .toBe(1)
+  expect(await outside(database.url, 'select * from aside_outbox')).toEqual([])
+}
+
+/** Runs a writer until its COMMIT is done and its first removal is due, and kills it there. */
+async function killAfterCommit(way: string): Promise<void> {
+  const script = fileURLToPath(new URL('./outbox-writer.ts', import.meta.url))
+  const env = { ...process.env, TSX_TSCONFIG_PATH: fileURLToPath(new URL('../../tsconfig.json', import.meta.url)) }
+  const args = ['--import', 'tsx', script, database.url, redis.url, redis.namespace, way]
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  const gone = new Promise((resolve) => child.once('exit', resolve))
+  const said = new Promise<string>((resolve) => child.stdout.once('data', (text) => resolve(String(text))))
+  expect(await Promise.race([said, gone])).toBe('committed')
+  child.kill('SIGKILL')
+  await gone
+}
+
+test('E-crash: a writer killed between its COMMIT and its invalidation leaves a row, and another process delivers it', async () => {
+  const reader = await open(redis.url)
+  await warm(reader, 1, 2)
+  await killAfterCommit('transaction')
+  expect(await byId(reader, 1)).toMatchObject([{ label: 'old' }])
+  await drain(reader)
+  expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
+  expect(await isHit(reader, 2)).toBe(true)
+})
+
+test('E-cut: a writer whose link to Redis is cut: the others know with their next look, he himself serves nothing', async () => {
+  const proxy = await tcpProxy(redis.url)
+  closing.push(() => proxy.close())
+  const reader = await open(redis.url)
+  const writer = await open(proxy.url)
+  await warm(reader, 1, 2)
+  proxy.refuse()
+  await writer.db.transaction((tx) => tx.update(items).set({ label: 'new' }).where(eq(items.id, 1)))
+  expect(writer.told.of('pendingDelivery')).toHaveLength(1)
+  expect(await byId(reader, 1)).toMatchObject([{ label: 'old' }])
+  await drain(reader)
+  expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
+  expect(await isHit(writer, 1)).toBe(false)
+  proxy.heal()
+  await expect
+    .poll(
+      async () => {
+        await clock.advanceAndSettle(1_000)
+        return writer.told.of('delivered').length
+      },
+      { timeout: 10_000 },
+    )
+    .toBe(1)
+})
