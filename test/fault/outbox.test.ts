@@ -88,6 +88,16 @@ test('E-crash: a writer killed between its COMMIT and its invalidation leaves a 
   expect(await isHit(reader, 2)).toBe(true)
 })
 
+test('E-crash: the same for a statement outside a transaction, whose row names the whole table', async () => {
+  const reader = await open(redis.url)
+  await warm(reader, 1, 2)
+  await killAfterCommit('autocommit')
+  expect(await byId(reader, 1)).toMatchObject([{ label: 'old' }])
+  await drain(reader)
+  expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
+  expect(await isHit(reader, 2)).toBe(false)
+})
+
 test('E-cut: a writer whose link to Redis is cut: the others know with their next look, he himself serves nothing', async () => {
   const proxy = await tcpProxy(redis.url)
   closing.push(() => proxy.close())

@@ -26,8 +26,10 @@ export async function openPair(
   driver: Driver,
   line: PostgresLine,
   options: Partial<AsideOptions> = {},
+  more = '',
 ): Promise<SurfacePair> {
-  const homes = await Promise.all([homeOf(driver, surfaceSetUp, line), homeOf(driver, surfaceSetUp, line)])
+  const setUp = `${surfaceSetUp};${more}`
+  const homes = await Promise.all([homeOf(driver, setUp, line), homeOf(driver, setUp, line)])
   const shared = { schema: surfaceSchema, namespace: `t-${randomBytes(6).toString('hex')}` }
   const first = await homes[0].open({ ...shared, store: memoryStore(), tables: [], awaitReady: false })
   const app = await homes[1].open({ ...shared, store: memoryStore(), tables: everyTable(), ...options })

@@ -1,5 +1,5 @@
 /** A wrapped db cannot be told from plain Drizzle: every form of statement, on every driver, three times in a row. */
-import { memoryStore } from 'drizzle-aside'
+import { memoryStore, outboxMigration } from 'drizzle-aside'
 import { describe, expect, it } from 'vitest'
 import { compareSurface, compareTexts } from '../../support/compare-surface.ts'
 import { openPair, subjects } from '../../support/surface-pair.ts'
@@ -21,6 +21,19 @@ describe.each(subjects)('over %s', (_, driver, line) => {
     try {
       expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 1 })).toEqual([])
       expect(pair.app.told.events.map(({ type }) => type)).not.toContain('invalidate')
+    } finally {
+      await pair.close()
+    }
+  })
+
+  it('F13: every statement comes to the same with an outbox beside it', async () => {
+    const shared = { ...memoryStore(), processLocal: false }
+    const pair = await openPair(driver, line, { store: shared, outbox: 'always' }, outboxMigration())
+    try {
+      expect(compareTexts(pair.plain, pair.wrapped)).toEqual([])
+      expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 2 })).toEqual([])
+      expect(pair.app.sql.count(/^with "__aside_row" as \(insert into "public"."aside_outbox"/)).toBeGreaterThan(50)
+      expect(pair.app.told.of('outboxFailed')).toEqual([])
     } finally {
       await pair.close()
     }

@@ -80,3 +80,9 @@ function restorePostgresJs(result: PostgresJsResult, tag: PlainTag): unknown {
   result.statement = { ...statement, string: tag.text(), ...(tag.withParams && { columns: [] }) }
   return result
 }
+
+/** PGlite tells in its error which parameters it was given; those behind `count` are ours. */
+export function hideParams(error: unknown, count: number): void {
+  const { cause } = error as { cause?: { params?: unknown } }
+  if (cause && Array.isArray(cause.params)) cause.params = cause.params.slice(0, count)
+}

@@ -1,6 +1,7 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
 import { isUnderstood, unknownValue, valuesIn } from '../model/condition.ts'
 import { digest } from '../model/keys.ts'
+import type { OutboxRow } from '../model/outbox.ts'
 import type { CascadedRows, RowImages, TouchedRows, WritePlan, WriteStatement } from '../model/write.ts'
 import type { Scope, WriteIntent } from '../ports/paths.ts'
 import {
@@ -21,17 +22,19 @@ import {
 } from './internals.ts'
 import type { Origin } from './lazy-sql.ts'
 import { mapRows } from './map-rows.ts'
-import { hiddenRows, restoreNative, touchedCount } from './native-result.ts'
+import { hiddenRows, hideParams, restoreNative, touchedCount } from './native-result.ts'
 import { readCondition } from './read-conditions.ts'
 import { type CascadeOutcome, CommitFailure, mayOpenTransaction, runInPlace, runInTransaction } from './run-cascade.ts'
 import { currentScope, destinations, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 import {
+  besideRow,
   type CompiledForm,
   changedColumns,
   compileForm,
   computedColumns,
   isPlain,
+  rowValues,
   userStatement,
   type WriteForms,
   withoutHidden,
@@ -55,6 +58,18 @@ interface Compiled {
   readonly query: Query
   readonly visible: string | undefined
   readonly prepared: PreparedQuery
+  /** The same with a row of the outbox before it: what is sent then. */
+  beside?: { readonly into: string; readonly query: Query; readonly prepared: PreparedQuery } | undefined
+}
+
+/** One execution. */
+interface Run {
+  readonly intent: WriteIntent | undefined
+  readonly placeholders: Record<string, unknown> | undefined
+  readonly token: unknown
+  readonly scope: Scope | undefined
+  /** Commits with the statement. */
+  readonly row?: OutboxRow | undefined
 }
 
 const asTheyAre = (rows: unknown[][]): unknown => rows
@@ -109,9 +124,10 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     return { query, visible: query.sql }
   }
 
-  #prepare(session: Session, query: Query, form: WritePlan | undefined): PreparedQuery {
+  /** `also` tells texts of one form apart. */
+  #prepare(session: Session, query: Query, form: WritePlan | undefined, also = ''): PreparedQuery {
     const { name, metadata, fields, native } = this.#call
-    const ownName = form && name !== undefined ? nameOf(name, form) : name
+    const ownName = (form || also) && name !== undefined ? nameOf(name, `${form?.name ?? ''}${also}`) : name
     return form && this.#forms.fields
       ? session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
       : session.prepareQuery(query, fields, ownName, !native, undefined, metadata)
@@ -124,40 +140,70 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const scope = currentScope(context)
     const intent = this.#intent()
     const compiled = this.#compile(intent?.plan)
+    const run = { intent, placeholders, token, scope }
+    const row = scope || token !== undefined ? undefined : this.#rowFor(intent, compiled)
+    return row ? this.#runBeside(row, compiled, run) : this.#runCarefully(compiled, run)
+  }
+
+  /** A privilege that the hidden columns need and the statement does not: once as written. */
+  async #runCarefully(compiled: Compiled, run: Run): Promise<unknown> {
     try {
-      return await this.#run(compiled, intent, placeholders, token, scope)
+      return await this.#run(compiled, run)
     } catch (error) {
-      if (!mayRunPlain(error, compiled, scope)) throw error
-      // A privilege that the hidden columns need and the statement does not: once as written.
-      return await this.#run(
-        this.#compile(undefined),
-        intent && { ...intent, plan: noImages(intent.plan), cascade: [] },
-        placeholders,
-        token,
-        scope,
-      )
+      if (!mayRunPlain(error, compiled, run.scope)) throw error
+      const { intent } = run
+      const plain = intent && { ...intent, plan: noImages(intent.plan), cascade: [] }
+      return this.#run(this.#compile(undefined), { ...run, intent: plain, row: undefined })
     }
   }
 
-  async #run(
-    compiled: Compiled,
-    intent: WriteIntent | undefined,
-    placeholders: Record<string, unknown> | undefined,
-    token: unknown,
-    scope: Scope | undefined,
-  ): Promise<unknown> {
+  /** The row of the outbox that is to commit with the statement, which is made ready for it. */
+  #rowFor(intent: WriteIntent | undefined, compiled: Compiled): OutboxRow | undefined {
+    const { context, native } = this.#call
+    // The driver's own answer with rows shows the text that ran.
+    if (!intent || (native && this.#forms.fields)) return undefined
+    const row = context.write.rowBefore(intent, this.#textToJudge(compiled))
+    if (!row) return undefined
+    if (compiled.beside?.into !== row.into) compiled.beside = this.#compileBeside(compiled, row.into)
+    return compiled.beside && row
+  }
+
+  #compileBeside({ plan, query }: Compiled, into: string): Compiled['beside'] {
+    const own = besideRow(query, into)
+    return own && { into, query: own, prepared: this.#prepare(this.#call.context.session, own, plan, `row.${into}`) }
+  }
+
+  /** Where the row is what fails (its table is gone, a privilege was taken) nothing has happened: again without it. */
+  async #runBeside(row: OutboxRow, compiled: Compiled, run: Run): Promise<unknown> {
+    const { write } = this.#call.context
+    try {
+      const result = await this.#run(compiled, { ...run, row })
+      write.kept(undefined, row)
+      return result
+    } catch (error) {
+      if (!mayBeOfRow(error)) throw error
+      const result = await this.#runCarefully(compiled, run)
+      write.notKept(error)
+      return result
+    }
+  }
+
+  async #run(compiled: Compiled, run: Run): Promise<unknown> {
     const { plan } = compiled
+    const { intent, scope, row } = run
     const { write } = this.#call.context
     const planKey = intent ? undefined : write.planKey
     let outcome: CascadeOutcome
     try {
-      outcome = await this.#send(compiled, intent, placeholders, token, scope)
+      outcome = await this.#send(compiled, run)
     } catch (failure) {
       const atCommit = failure instanceof CommitFailure
       const error = atCommit ? failure.cause : failure
       write.noteError(error)
       for (const to of destinations(this.#call.context, scope)) await write.failed(intent, error, to, atCommit)
-      throw atCommit ? await this.#tellFailure(error) : plan || intent?.cascade.length ? this.#retell(error) : error
+      if (row) hideParams(error, compiled.query.params.length)
+      const isRewritten = plan || row || intent?.cascade.length
+      throw atCommit ? await this.#tellFailure(error) : isRewritten ? this.#retell(error) : error
     }
     const { raw } = outcome
     const touched = plan ? this.#touchedBy(raw, plan) : this.#counted(raw)
@@ -165,25 +211,29 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const meant = planKey !== undefined && planKey !== write.planKey ? this.#intent() : intent
     if (!meant && scope) write.doneHarmlessly(this.#forms.shape, scope)
     const told = meant && { ...meant, plan: intent?.plan ?? noImages(meant.plan) }
-    await this.#report(told, touched, compiled, scope, outcome.rows)
+    await this.#report(told, touched, compiled, run, outcome.rows)
     // After the invalidation: a column's own mapping may throw, and the write has happened all the same.
-    return plan ? this.#resultOf(raw, plan, touched.count ?? 0) : raw
+    return plan ? this.#resultOf(raw, plan, touched.count ?? 0) : row ? this.#withoutRow(raw, touched) : raw
+  }
+
+  /** Only postgres.js shows in its answer how it was asked. */
+  #withoutRow(raw: unknown, { count }: TouchedRows): unknown {
+    const { kind } = this.#call.context.client
+    if (this.#forms.fields || kind !== 'postgres-js') return raw
+    const { sql, params } = this.getQuery()
+    const command = commands[this.#call.origin.kind]
+    return restoreNative(kind, raw, { command, count: count ?? 0, withParams: params.length > 0, text: () => sql })
   }
 
   /** Runs the statement, with what follows it by foreign keys read before where that is certain to change nothing else. */
-  async #send(
-    compiled: Compiled,
-    intent: WriteIntent | undefined,
-    placeholders: Record<string, unknown> | undefined,
-    token: unknown,
-    scope: Scope | undefined,
-  ): Promise<CascadeOutcome> {
+  async #send(compiled: Compiled, { intent, placeholders, token, scope, row }: Run): Promise<CascadeOutcome> {
     const { context } = this.#call
+    const { prepared: own, query } = (row && compiled.beside) ?? compiled
+    const values = row ? { ...placeholders, ...rowValues(row) } : placeholders
     const statement = (session: Session): Promise<unknown> => {
-      const prepared =
-        session === context.session ? compiled.prepared : this.#prepare(session, compiled.query, compiled.plan)
+      const prepared = session === context.session ? own : this.#prepare(session, query, compiled.plan)
       prepared.joinsNotNullableMap = this.joinsNotNullableMap
-      return prepared.execute(placeholders, token)
+      return prepared.execute(values, token)
     }
     const place = intent && intent.cascade.length > 0 ? this.#placeOf(placeholders, token, scope) : undefined
     if (!place) return { raw: await statement(context.session), rows: undefined }
@@ -214,13 +264,18 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     intent: WriteIntent | undefined,
     touched: TouchedRows,
     compiled: Compiled,
-    scope: Scope | undefined,
+    { scope, row }: Run,
     cascaded: CascadedRows | undefined,
   ): Promise<void> {
     const { context } = this.#call
+    const text = this.#textToJudge(compiled)
+    const isBeyond = context.write.facts() === undefined || context.write.writesBeyond(text)
+    // What is told in two parts is left to others to take from the outbox: one part alone may not arrive.
+    const known = isBeyond ? undefined : row
     const to = intent ? destinations(context, scope) : []
-    const rows = to.map((each) => () => context.write.done(intent as WriteIntent, touched, each, cascaded))
-    await oneAfterAnother([...rows, () => reportBeyond(context, this.#textToJudge(compiled), scope)])
+    const rows = to.map((each) => () => context.write.done(intent as WriteIntent, touched, each, cascaded, known))
+    const beyond = isBeyond ? [() => reportBeyond(context, text, scope)] : []
+    await oneAfterAnother([...rows, ...beyond])
   }
 
   /** Without hidden columns only the number of rows is known. */
@@ -291,8 +346,8 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
 }
 
 /** One name may stand for one text only, and PostgreSQL cuts names after 63 bytes. */
-function nameOf(name: string, plan: WritePlan): string {
-  const own = `${name}:${digest(plan.name).slice(0, 8)}`
+function nameOf(name: string, form: string): string {
+  const own = `${name}:${digest(form).slice(0, 8)}`
   return Buffer.byteLength(own) <= 63 ? own : digest(own)
 }
 
@@ -307,6 +362,11 @@ async function oneAfterAnother(tasks: readonly (() => Promise<void>)[]): Promise
 function mayRunPlain(error: unknown, { plan }: Compiled, scope: Scope | undefined): boolean {
   return plan !== undefined && !scope && (error as { cause?: { code?: unknown } }).cause?.code === '42501'
 }
+
+/** What an insert into a table fails with that is not what the catalog said, before a row of the statement was touched. */
+const refusals: ReadonlySet<unknown> = new Set(['42P01', '42501', '42703', '25006', '0A000'])
+
+const mayBeOfRow = (error: unknown): boolean => refusals.has((error as { cause?: { code?: unknown } }).cause?.code)
 
 const noImages = (plan: WritePlan): WritePlan => ({ ...plan, form: 'none', reason: 'no-images', name: 'none' })
 
@@ -403,7 +463,6 @@ function imagesOf(
 /** After a statement that ran: what its data-modifying CTEs and unknown functions may have written. */
 async function reportBeyond(context: StatementContext, text: string, scope: Scope | undefined): Promise<void> {
   const { write, call } = context
-  if (write.facts() !== undefined && !write.writesBeyond(text)) return
   for (const to of destinations(context, scope)) await write.ran(text, to, call.writes)
 }
 

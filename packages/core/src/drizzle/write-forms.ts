@@ -1,10 +1,12 @@
 import { sql } from 'drizzle-orm'
+import type { OutboxRow } from '../model/outbox.ts'
 import type { WritePlan } from '../model/write.ts'
 import {
   type Dialect,
   type Field,
   is,
   originalNameOf,
+  Placeholder,
   type Query,
   SQL,
   schemaOf,
@@ -70,6 +72,29 @@ export function compileForm(forms: WriteForms, plan: WritePlan): CompiledForm {
   const sql = `${query.sql}${fields ? ', ' : ` returning ${names}`}${hiddenColumns(forms, plan)}`
   return { query: { ...query, sql }, visible: query.sql }
 }
+
+const rowParams = ['__aside_id', '__aside_namespace', '__aside_keys'] as const
+
+/**
+ * A form with the insert of a row of the outbox before it: a CTE of its own, which PostgreSQL runs to its end whatever becomes of
+ * its rows, in the same transaction. The statement itself stays at the top, with its own tag and its own rows. Undefined
+ * where the text is of no form that is known here.
+ */
+export function besideRow({ sql, params, ...rest }: Query, into: string): Query | undefined {
+  const after = /^with /.test(sql) ? `, ${sql.slice(5)}` : /^(insert|update|delete) /.test(sql) ? ` ${sql}` : undefined
+  if (after === undefined) return undefined
+  const [id, namespace, keys] = rowParams.map((_, at) => `$${params.length + at + 1}`)
+  const insert = `insert into ${into} (id, namespace, keys) values (${id}::uuid, ${namespace}::text, ${keys}::text)`
+  const placeholders = rowParams.map((name) => new Placeholder(name))
+  return { ...rest, sql: `with "__aside_row" as (${insert})${after}`, params: [...params, ...placeholders] }
+}
+
+/** The values of a row, for a statement that {@link besideRow} made. */
+export const rowValues = ({ id, namespace, keys }: OutboxRow): Record<string, unknown> => ({
+  [rowParams[0]]: id,
+  [rowParams[1]]: namespace,
+  [rowParams[2]]: keys,
+})
 
 /** A compiled form's text without what only we added to its RETURNING. */
 export function withoutHidden(text: string, forms: WriteForms, plan: WritePlan): string {

@@ -106,12 +106,16 @@ export interface WritePath {
   /** True when no write to the table can reach anything cached, whatever it changes. */
   reachesNothing(table: NamedTable): boolean
   newScope(): Scope
-  /** After a statement ran: queue its changes in the scope, or make them known now. */
+  /**
+   * After a statement ran: queue its changes in the scope, or make them known now. `row`: it committed with the statement
+   * and holds these changes; it is taken back when the store was told.
+   */
   done(
     intent: WriteIntent,
     touched: TouchedRows,
     scope: Scope | undefined,
     cascaded: CascadedRows | undefined,
+    row: OutboxRow | undefined,
   ): Promise<void>
   /** A statement in a transaction wrote a table that reaches nothing cached, as far as is known; that may change by its end. */
   doneHarmlessly(table: NamedTable, scope: Scope): void
@@ -147,8 +151,13 @@ export interface WritePath {
    * inserted is told with one of the next two.
    */
   rowOf(scope: Scope): OutboxRow | undefined
+  /**
+   * The same for a statement outside a transaction, to be inserted with it: it names whole tables, for the rows that the
+   * statement touches are not known yet. `text` as for {@link WritePath.writesBeyond}.
+   */
+  rowBefore(intent: WriteIntent, text: string): OutboxRow | undefined
   /** The row stands in the transaction: it is taken back when the store was told. */
-  kept(scope: Scope, row: OutboxRow): void
+  kept(scope: Scope | undefined, row: OutboxRow): void
   /** It does not, and the transaction is as it was before. */
   notKept(error: unknown): void
   /** The transaction of this scope has committed. */

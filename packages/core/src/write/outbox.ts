@@ -103,13 +103,17 @@ export class Outbox {
     return this.#table()
   }
 
-  /** A row for these keys; undefined where they remove nothing that is known of. */
-  row(into: string, tables: readonly InvalidatedTable[]): OutboxRow | undefined {
+  /** The keys of a row; undefined where they remove nothing that is known of. */
+  pack(tables: readonly InvalidatedTable[]): string | undefined {
     if (!tables.some(({ keys }) => keys.length > 0)) return undefined
     const bounded = new PendingKeys()
     for (const table of tables) bounded.add(table)
     bounded.bound(KEYS_PER_ROW)
-    return { into, id: randomUUID(), namespace: this.#with.namespace, keys: packBatch(bounded.take(Infinity).tables) }
+    return packBatch(bounded.take(Number.POSITIVE_INFINITY).tables)
+  }
+
+  row(into: string, keys: string): OutboxRow {
+    return { into, id: randomUUID(), namespace: this.#with.namespace, keys }
   }
 
   /** The store has been told what these rows hold. */

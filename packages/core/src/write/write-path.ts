@@ -294,9 +294,12 @@ export class WriteThrough implements WritePath {
     touched: TouchedRows,
     scope: Scope | undefined,
     cascaded: CascadedRows | undefined,
+    row: OutboxRow | undefined,
   ): Promise<void> {
     const changes = this.#surely(() => this.#changesOf(intent, touched, cascaded))
-    if (!changes.empty) await this.#queueOrPublish(changes, scope, 'write')
+    if (row) changes.rows.add(row.id)
+    if (changes.empty) this.#with.outbox?.release(changes.rows)
+    else await this.#queueOrPublish(changes, scope, 'write')
   }
 
   async failedUnnoticed(table: NamedTable, error: unknown): Promise<void> {
@@ -416,14 +419,7 @@ export class WriteThrough implements WritePath {
     atCommit = false,
   ): Promise<void> {
     if (atCommit ? isDefiniteState(sqlState(error)) : isDefiniteFailure(error)) return
-    const changes = new Changes()
-    changes.derivedUnder(intent?.union)
-    if (!intent?.relation || intent === untold) changes.addEverything('unknown-outcome')
-    else {
-      changes.addTable(intent.relation.id, 'unknown-outcome')
-      for (const { table } of intent.reached) changes.addTable(table, 'unknown-outcome')
-      if (intent.everything) changes.addEverything('unknown-outcome')
-    }
+    const changes = allOf(intent)
     // A lost connection ends the transaction, and its own outcome is decided at COMMIT. But the statement may have run
     // all the same, and only its answer could not be read (a column's mapping threw): then the transaction may go on.
     if (scope && !scope.over) (scope as Changes).absorb(changes)
@@ -431,26 +427,56 @@ export class WriteThrough implements WritePath {
   }
 
   rowOf(scope: Scope): OutboxRow | undefined {
-    return this.#rowFor(() => (scope as Changes).whole())
+    return this.#rowWith((facts) => this.#pack((scope as Changes).whole(), facts))
+  }
+
+  rowBefore(intent: WriteIntent, text: string): OutboxRow | undefined {
+    const { relation } = intent
+    // Where rules rewrite a statement nothing may stand beside it; and what stands before a view's is not certain either.
+    if (!relation || relation.rules || (relation.kind !== 'table' && relation.kind !== 'partitioned')) return undefined
+    return this.#rowWith((facts) => this.#packIntent(intent, text, facts))
   }
 
   /** A fault of ours may not fail a write that has not happened yet. */
-  #rowFor(collect: () => Changes): OutboxRow | undefined {
+  #rowWith(pack: (facts: CatalogFacts) => string | undefined): OutboxRow | undefined {
     const { outbox } = this.#with
     const into = outbox?.target()
     const facts = into === undefined ? undefined : this.#with.facts()
     if (!outbox || into === undefined || !facts) return undefined
     try {
-      const changes = collect()
-      return changes.empty ? undefined : outbox.row(into, this.expand(changes, facts, false).batch)
+      const keys = pack(facts)
+      return keys === undefined ? undefined : outbox.row(into, keys)
     } catch (error) {
       outbox.failed('write', error)
       return undefined
     }
   }
 
-  kept(scope: Scope, { id }: OutboxRow): void {
-    ;(scope as Changes).rows.add(id)
+  #pack(changes: Changes, facts: CatalogFacts): string | undefined {
+    return changes.empty ? undefined : this.#with.outbox?.pack(this.expand(changes, facts, false).batch)
+  }
+
+  /** The same for every execution, until somebody else keeps something. */
+  readonly #packed = new WeakMap<WriteIntent, { readonly under: KnownRegister; readonly keys: string | undefined }>()
+
+  #packIntent(intent: WriteIntent, text: string, facts: CatalogFacts): string | undefined {
+    const changes = allOf(intent)
+    changes.derivedFrom(intent.version)
+    if (this.writesBeyond(text)) {
+      changes.addText(text)
+      return this.#pack(changes, facts)
+    }
+    const under = this.#with.register(facts)
+    const known = this.#packed.get(intent)
+    // Another object with other facts, too.
+    if (known?.under === under) return known.keys
+    const keys = this.#pack(changes, facts)
+    this.#packed.set(intent, { under, keys })
+    return keys
+  }
+
+  kept(scope: Scope | undefined, { id }: OutboxRow): void {
+    ;(scope as Changes | undefined)?.rows.add(id)
     this.#with.outbox?.worked('write')
   }
 
@@ -790,6 +816,19 @@ const notDelivered = (): AsideError =>
 function questionOf(statement: WriteStatement, relation: RelationFacts): WriteQuestion {
   const { values, where, names } = statement
   return { ...statement, relation, atMost: values ?? (where && boundByKey(where, names, relation)) }
+}
+
+/** All that a write may have made stale of which nothing more is known than that it was begun. */
+function allOf(intent: WriteIntent | undefined): Changes {
+  const changes = new Changes()
+  changes.derivedUnder(intent?.union)
+  if (!intent?.relation || intent === untold) changes.addEverything('unknown-outcome')
+  else {
+    changes.addTable(intent.relation.id, 'unknown-outcome')
+    for (const { table } of intent.reached) changes.addTable(table, 'unknown-outcome')
+    if (intent.everything) changes.addEverything('unknown-outcome')
+  }
+  return changes
 }
 
 /** An upsert inserts or updates; it deletes nothing. */
