@@ -26,6 +26,7 @@ const pages: Readonly<Record<string, string>> = {
   northwind: 'northwind',
   'result-hits': 'result-hits',
   'write-cost': 'write-cost',
+  outbox: 'outbox',
   'first-fill': 'first-fill',
   'structural-key': 'structural-key',
 }
