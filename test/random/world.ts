@@ -1,6 +1,6 @@
 /** Two databases of the same content: a plain Drizzle db over one, two wrapped ones over the other. */
 
-import { type Aside, cached, type Store, type TableEntry, withCache } from 'drizzle-aside'
+import { type Aside, cached, outboxMigration, type Store, type TableEntry, withCache } from 'drizzle-aside'
 import { type Gate, gate, type Point } from '../harness/gates.ts'
 import { connect, type Driver, type Hook } from './connect.ts'
 import { type Db, type Hands, seed } from './steps.ts'
@@ -26,6 +26,8 @@ export interface WorldOptions {
   readonly stores: readonly [Store, Store]
   /** Default: the tables of the tests by key. */
   readonly scene?: Scene
+  /** Whether the wrapped dbs keep an outbox; they need a store that processes share. */
+  readonly outbox?: boolean
 }
 
 export interface World {
@@ -63,7 +65,7 @@ const noCounts = (): Counts => ({
 })
 
 export async function openWorld(options: WorldOptions): Promise<World> {
-  const { driver, urls, namespace, stores, scene = byKey } = options
+  const { driver, urls, namespace, stores, scene = byKey, outbox = false } = options
   let held: { at: Point; fits: (sql: string) => boolean; gate: Gate } | undefined
   const hook: Hook = (at, sql) => {
     if (held?.at !== at || !held.fits(sql)) return undefined
@@ -78,13 +80,15 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const [db] = plain.dbs as [Db]
   for (const { run, dbs } of [plain, real]) {
     await run(scene.createTables)
+    if (outbox) await run(outboxMigration())
     await scene.seed(dbs[0] as Db)
   }
   const outer = (each: Db) => (driver === 'pglite' ? undefined : each)
+  const beside = outbox ? { outbox: 'always' as const } : {}
   const wrapped = ([0, 1] as const).map((at): Wrapped => {
     const own = real.dbs[at] as Db
     const counts = noCounts()
-    const cachedDb = withCache(own, { store: stores[at], namespace, tables: scene.entries(at), ...generous })
+    const cachedDb = withCache(own, { store: stores[at], namespace, tables: scene.entries(at), ...generous, ...beside })
     listen(cachedDb.$aside, counts)
     return { db: cachedDb, outer: outer(cachedDb), outsider: own, aside: cachedDb.$aside, counts }
   }) as unknown as readonly [Wrapped, Wrapped]
@@ -134,4 +138,6 @@ const troubles: ReadonlySet<string> = new Set([
   'listenerFailed',
   'recordsLost',
   'sessionChanged',
+  'outboxFailed',
+  'outboxUnusable',
 ])

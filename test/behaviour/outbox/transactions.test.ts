@@ -119,6 +119,7 @@ describe.each(drivers)('over $name', (driver) => {
     expect(await home.outside('select label from items where id = 1')).toMatchObject([{ label: 'old' }])
     expect(await world.rows()).toEqual([])
     expect(await byId(writer, 1)).toMatchObject([{ label: 'old' }])
+    expect(writer.told.of('outboxFailed')).toEqual([])
   })
 })
 

@@ -15,8 +15,10 @@ export async function keepInOutbox(session: Session, kind: DriverKind, write: Ke
   try {
     if (await insertInSavepoint(session, kind, row)) write.kept(scope, row)
   } catch (error) {
+    // The transaction had failed before, and its COMMIT is a ROLLBACK as it ever was.
+    if (hasFailed(error)) return
     write.notKept(error)
-    await goBack(session, kind, error)
+    await goBack(session, kind)
   }
 }
 
@@ -29,9 +31,9 @@ async function insertInSavepoint(session: Session, kind: DriverKind, row: Outbox
   return true
 }
 
-async function goBack(session: Session, kind: DriverKind, error: unknown): Promise<void> {
-  // The driver has gone back by itself; or the transaction had failed before, and its COMMIT is a ROLLBACK as it ever was.
-  if (kind === 'postgres-js' || hasFailed(error)) return
+async function goBack(session: Session, kind: DriverKind): Promise<void> {
+  // The driver has gone back by itself.
+  if (kind === 'postgres-js') return
   await send(session, kind, [`rollback to savepoint ${SAVEPOINT}`, `release savepoint ${SAVEPOINT}`])
 }
 
