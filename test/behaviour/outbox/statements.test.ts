@@ -112,6 +112,33 @@ describe.each(drivers)('over $name', (driver) => {
   })
 })
 
+const overServers = drivers.filter(({ name }) => name === 'node-postgres pool' || name === 'postgres-js')
+
+test.each(overServers)(
+  'a table that refuses rows by a constraint of its own fails no write, and is left alone for a while: $name',
+  async (driver) => {
+    const home = await homeOf(driver, `${setUp}; alter table aside_outbox add check (namespace = '')`)
+    const world = services(home)
+    const app = await world.open(world.link())
+    await world.grown()
+    const tried = () => app.sql.count(/__aside_row|savepoint/)
+    app.sql.reset()
+    await add(app, 1)
+    await app.db.transaction((tx) => tx.update(items).set({ label: 'new' }).where(eq(items.id, 1)))
+    await add(app, 1)
+    expect(await byId(app, 1)).toMatchObject([{ n: 2, label: 'new' }])
+    expect(tried()).toBe(1)
+    expect(app.told.of('outboxFailed')).toMatchObject([{ step: 'write' }])
+    world.clock.advance(5_000)
+    await app.db.transaction((tx) => tx.update(items).set({ label: 'newer' }).where(eq(items.id, 1)))
+    expect(tried()).toBeGreaterThan(1)
+    expect(await home.outside('select n, label from items where id = 1')).toEqual([{ n: 2, label: 'newer' }])
+    expect(await home.outside('select * from aside_outbox')).toEqual([])
+    await world.close()
+    await home.drop()
+  },
+)
+
 test('E-cut: others learn of a statement of a process that is cut off with their next look', async () => {
   const home = await homeOf(drivers[0] as (typeof drivers)[0], setUp)
   const world = services(home)

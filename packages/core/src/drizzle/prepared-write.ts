@@ -34,6 +34,7 @@ import {
   compileForm,
   computedColumns,
   isPlain,
+  quote,
   rowValues,
   userStatement,
   type WriteForms,
@@ -181,7 +182,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
       write.kept(undefined, row)
       return result
     } catch (error) {
-      if (!mayBeOfRow(error)) throw error
+      if (!mayBeOfRow(error as Error & { cause?: Record<string, unknown> }, row)) throw error
       const result = await this.#runCarefully(compiled, run)
       write.notKept(error)
       return result
@@ -366,7 +367,12 @@ function mayRunPlain(error: unknown, { plan }: Compiled, scope: Scope | undefine
 /** What an insert into a table fails with that is not what the catalog said, before a row of the statement was touched. */
 const refusals: ReadonlySet<unknown> = new Set(['42P01', '42501', '42703', '25006', '0A000'])
 
-const mayBeOfRow = (error: unknown): boolean => refusals.has((error as { cause?: { code?: unknown } }).cause?.code)
+function mayBeOfRow({ cause }: { cause?: Record<string, unknown> }, { into }: OutboxRow): boolean {
+  if (!cause) return false
+  // A constraint of the table's own names it; postgres.js calls these fields otherwise.
+  const [schema, table] = [cause.schema ?? cause.schema_name, cause.table ?? cause.table_name]
+  return refusals.has(cause.code) || into === `${quote(String(schema))}.${quote(String(table))}`
+}
 
 const noImages = (plan: WritePlan): WritePlan => ({ ...plan, form: 'none', reason: 'no-images', name: 'none' })
 

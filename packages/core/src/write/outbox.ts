@@ -13,6 +13,7 @@ import {
 } from '../model/outbox.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Listener, OutboxStep } from '../ports/events.ts'
+import { sqlState } from './classify-failure.ts'
 import { PendingKeys } from './pending-keys.ts'
 
 export interface OutboxWith {
@@ -71,6 +72,8 @@ export class Outbox {
   #draining: Promise<void> = Promise.resolve()
   #fault: OutboxFault | undefined
   #lagMs = 0
+  /** A table that the catalog takes for usable and that refuses rows costs a write more than a trip: not every write. */
+  #restUntil = Number.NEGATIVE_INFINITY
   readonly #failing = new Set<OutboxStep>()
   #isClosed = false
 
@@ -85,7 +88,6 @@ export class Outbox {
   }
 
   health(): OutboxHealth {
-    this.#table()
     const failing = this.#failing.size > 0 ? 'failing' : 'usable'
     const state = !this.#judged ? 'starting' : this.#fault ? 'unusable' : failing
     return { state, fault: this.#fault, lagMs: this.#lagMs }
@@ -100,7 +102,7 @@ export class Outbox {
   /** The table, where writes that begin now are to leave a row. */
   target(): string | undefined {
     if (this.#isClosed || (this.#with.mode === 'when-down' && !this.#with.isDown())) return undefined
-    return this.#table()
+    return this.#with.clock.now() < this.#restUntil ? undefined : this.#table()
   }
 
   /** The keys of a row; undefined where they remove nothing that is known of. */
@@ -125,6 +127,8 @@ export class Outbox {
 
   /** Each kind of failure is told once, until it works again. */
   failed(step: OutboxStep, error: unknown): void {
+    if (this.#isClosed) return
+    if (step === 'write' && !isReadOnly(error)) this.#restUntil = this.#with.clock.now() + REST_MS
     if (this.#failing.has(step)) return
     this.#failing.add(step)
     this.#with.emit({ type: 'outboxFailed', step, error })
@@ -139,8 +143,13 @@ export class Outbox {
     this.#isClosed = true
     this.#endDrainTimer?.()
     this.#endReleaseTimer?.()
-    await this.#draining
-    await this.#takeBack()
+    // Whoever closes may hold the only connection; then others drain what is left.
+    let cancel = (): void => {}
+    const late = new Promise<void>((resolve) => {
+      cancel = this.#with.clock.setTimer(resolve, this.#with.drainMs)
+    })
+    await Promise.race([this.#draining.then(() => this.#takeBack()), late])
+    cancel()
   }
 
   get #periodMs(): number {
@@ -230,6 +239,12 @@ export class Outbox {
     }
   }
 }
+
+/** How long after a row that could not be written no other is tried. */
+const REST_MS = 5_000
+
+/** A read-only transaction says nothing about the table. */
+const isReadOnly = (error: unknown): boolean => sqlState(error) === '25006'
 
 const dueRows = (table: string): string =>
   `select id::text, keys, (extract(epoch from clock_timestamp() - written_at) * 1000)::text from ${table}
