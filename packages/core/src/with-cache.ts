@@ -793,6 +793,7 @@ class Engine {
       },
       defer: (changes) => this.#deferred.absorb(changes),
       unknown: this.#unknown,
+      storeIsDown: () => this.#storeIsDown(),
       outbox: this.#outbox,
     })
   }

@@ -139,6 +139,37 @@ test.each(overServers)(
   },
 )
 
+test.each(drivers)(
+  'while the store is down a statement names its keys where a transaction may be begun: $name',
+  async (driver) => {
+    const home = await homeOf(driver, setUp)
+    const world = services(home)
+    const link = world.link()
+    const app = await world.open(link, { outbox: { mode: 'when-down' } })
+    await world.grown()
+    link.isCut = true
+    await add(app, 1)
+    expect(await world.rows()).toEqual([])
+    expect(await add(app, 2).returning({ n: items.n })).toEqual([{ n: 1 }])
+    await add(app, 999)
+    const [row, ...more] = await world.rows()
+    // On one connection that others use their statements would fall into it.
+    const mayBegin = driver.name !== 'node-postgres client'
+    expect(more).toHaveLength(mayBegin ? 0 : 1)
+    expect(row?.keys.includes(':R{')).toBe(mayBegin)
+    expect(row?.keys.includes(':A{')).toBe(true)
+    expect(app.told.of('outboxFailed')).toEqual([])
+    // The row is refused: nothing has happened, and the statement takes place without it.
+    await home.outside('drop table aside_outbox')
+    await add(app, 3)
+    expect(await home.outside('select n from items where id in (1, 2, 3)')).toEqual([{ n: 1 }, { n: 1 }, { n: 1 }])
+    expect(app.told.of('outboxFailed')).toMatchObject([{ step: 'write' }])
+    link.isCut = false
+    await world.close()
+    await home.drop()
+  },
+)
+
 test('E-cut: others learn of a statement of a process that is cut off with their next look', async () => {
   const home = await homeOf(drivers[0] as (typeof drivers)[0], setUp)
   const world = services(home)

@@ -39,6 +39,23 @@ describe.each(subjects)('over %s', (_, driver, line) => {
     }
   })
 
+  it('F13: every statement comes to the same while its keys go to the outbox alone, in a transaction around it', async () => {
+    const down = async (): Promise<never> => {
+      throw new Error('down')
+    }
+    const store = { ...memoryStore(), processLocal: false, remove: down, removeAndLook: down }
+    const pair = await openPair(driver, line, { store, outbox: 'when-down' }, outboxMigration())
+    try {
+      expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 1 })).toEqual([])
+      const own =
+        driver.name === 'node-postgres client' ? /^with "__aside_row"/ : /^insert into "public"."aside_outbox"/
+      expect(pair.app.sql.count(own)).toBeGreaterThan(20)
+      expect(pair.app.told.of('outboxFailed')).toEqual([])
+    } finally {
+      await pair.close()
+    }
+  })
+
   it('F18: every statement comes to the same with a store that never holds anything', async () => {
     const none = {
       ...memoryStore(),

@@ -31,6 +31,12 @@ async function insertInSavepoint(session: Session, kind: DriverKind, row: Outbox
   return true
 }
 
+/** The last statement of a transaction of ours around one statement: should it fail, all is done again without it. */
+export async function insertRow(session: Session, row: OutboxRow): Promise<void> {
+  const query = { sql: insertWithValues(row), params: [] }
+  await session.prepareQuery(query, undefined, undefined, false).execute(undefined)
+}
+
 async function goBack(session: Session, kind: DriverKind): Promise<void> {
   // The driver has gone back by itself.
   if (kind === 'postgres-js') return

@@ -20,6 +20,7 @@ import {
   Table,
   textOf,
 } from './internals.ts'
+import { insertRow } from './keep-in-outbox.ts'
 import type { Origin } from './lazy-sql.ts'
 import { mapRows } from './map-rows.ts'
 import { hiddenRows, hideParams, restoreNative, touchedCount } from './native-result.ts'
@@ -227,18 +228,43 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   }
 
   /** Runs the statement, with what follows it by foreign keys read before where that is certain to change nothing else. */
-  async #send(compiled: Compiled, { intent, placeholders, token, scope, row }: Run): Promise<CascadeOutcome> {
+  async #send(compiled: Compiled, run: Run): Promise<CascadeOutcome> {
+    const { intent, placeholders, token, scope, row } = run
     const { context } = this.#call
-    const { prepared: own, query } = (row && compiled.beside) ?? compiled
-    const values = row ? { ...placeholders, ...rowValues(row) } : placeholders
+    const exact = row && this.#namesKeys() ? this.#keepExactly(row, compiled, run) : undefined
+    const beside = row && !exact ? compiled.beside : undefined
+    const { prepared: own, query } = beside ?? compiled
+    const values = row && beside ? { ...placeholders, ...rowValues(row) } : placeholders
     const statement = (session: Session): Promise<unknown> => {
       const prepared = session === context.session ? own : this.#prepare(session, query, compiled.plan)
       prepared.joinsNotNullableMap = this.joinsNotNullableMap
       return prepared.execute(values, token)
     }
     const place = intent && intent.cascade.length > 0 ? this.#placeOf(placeholders, token, scope) : undefined
-    if (!place) return { raw: await statement(context.session), rows: undefined }
-    return place({ context, forms: this.#forms, steps: intent?.cascade ?? [], placeholders, statement })
+    const steps = place ? (intent?.cascade ?? []) : []
+    const cascade = { context, forms: this.#forms, steps, placeholders, statement }
+    if (exact) return runInTransaction({ ...cascade, beforeCommit: exact })
+    return place ? place(cascade) : { raw: await statement(context.session), rows: undefined }
+  }
+
+  /** While the store is down others read the row, and then two trips more are better than a whole table less. */
+  #namesKeys(): boolean {
+    const { write, session, client } = this.#call.context
+    return write.storeIsDown && mayOpenTransaction(session, client)
+  }
+
+  #keepExactly(row: OutboxRow, compiled: Compiled, { intent }: Run) {
+    const { write } = this.#call.context
+    return async ({ raw, rows }: CascadeOutcome, session: Session): Promise<void> => {
+      const touched = compiled.plan ? this.#touchedBy(raw, compiled.plan) : this.#counted(raw)
+      const isBeyond = write.writesBeyond(this.#textToJudge(compiled))
+      const exact = isBeyond ? row : write.rowAfter(row, intent as WriteIntent, touched, rows)
+      if (!exact) return
+      await insertRow(session, exact).catch((error: unknown) => {
+        write.notKept(error)
+        throw error
+      })
+    }
   }
 
   #placeOf(placeholders: Record<string, unknown> | undefined, token: unknown, scope: Scope | undefined) {

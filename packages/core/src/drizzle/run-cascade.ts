@@ -17,6 +17,8 @@ export interface CascadeRun {
   readonly placeholders: Record<string, unknown> | undefined
   /** Runs the user's statement on a session. */
   statement(session: Session): Promise<unknown>
+  /** In a transaction of its own: the last thing before its COMMIT. */
+  beforeCommit?(outcome: CascadeOutcome, session: Session): Promise<void>
 }
 
 export interface CascadeOutcome {
@@ -59,14 +61,15 @@ export async function runInTransaction(run: CascadeRun): Promise<CascadeOutcome>
   let failure: { readonly error: unknown } | undefined
   let finished = false
   const within = async (session: Session): Promise<CascadeOutcome> => {
-    const before = await readBefore(run, session)
+    const before = run.steps.length > 0 ? await readBefore(run, session) : undefined
     const raw = await run.statement(session).catch((error: unknown) => {
       failure = { error }
       throw error
     })
-    const rows = await readAfter(run, session, before)
+    const outcome = { raw, rows: before && (await readAfter(run, session, before)) }
+    await run.beforeCommit?.(outcome, session)
     finished = true
-    return { raw, rows }
+    return outcome
   }
   try {
     return (await run.context.session.transaction((tx) => within(tx.session))) as CascadeOutcome

@@ -156,6 +156,18 @@ export interface WritePath {
    * statement touches are not known yet. `text` as for {@link WritePath.writesBeyond}.
    */
   rowBefore(intent: WriteIntent, text: string): OutboxRow | undefined
+  /**
+   * True while the store is known not to answer: then rows are read by others, and it pays to name the keys of a statement
+   * one by one, in a transaction around it.
+   */
+  readonly storeIsDown: boolean
+  /** The row of {@link WritePath.rowBefore} after the statement ran, with its keys one by one; undefined: none. */
+  rowAfter(
+    row: OutboxRow,
+    intent: WriteIntent,
+    touched: TouchedRows,
+    cascaded: CascadedRows | undefined,
+  ): OutboxRow | undefined
   /** The row stands in the transaction: it is taken back when the store was told. */
   kept(scope: Scope | undefined, row: OutboxRow): void
   /** It does not, and the transaction is as it was before. */

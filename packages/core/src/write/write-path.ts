@@ -94,6 +94,8 @@ export interface WriteWith {
   /** Keeps changes that cannot be expressed yet until the facts are known; no hit is served meanwhile. */
   defer(changes: Changes): void
   readonly unknown: UnknownOutcomes
+  /** An outage of the store was seen that is not known to be over. */
+  storeIsDown(): boolean
   /** Where the keys of writes wait that may not be delivered. */
   readonly outbox: Outbox | undefined
 }
@@ -435,6 +437,25 @@ export class WriteThrough implements WritePath {
     // Where rules rewrite a statement nothing may stand beside it; and what stands before a view's is not certain either.
     if (!relation || relation.rules || (relation.kind !== 'table' && relation.kind !== 'partitioned')) return undefined
     return this.#rowWith((facts) => this.#packIntent(intent, text, facts))
+  }
+
+  get storeIsDown(): boolean {
+    return this.#with.storeIsDown()
+  }
+
+  rowAfter(
+    row: OutboxRow,
+    intent: WriteIntent,
+    touched: TouchedRows,
+    cascaded: CascadedRows | undefined,
+  ): OutboxRow | undefined {
+    const facts = this.#with.facts()
+    if (!facts) return row
+    const keys = this.#pack(
+      this.#surely(() => this.#changesOf(intent, touched, cascaded)),
+      facts,
+    )
+    return keys === undefined ? undefined : { ...row, keys }
   }
 
   /** A fault of ours may not fail a write that has not happened yet. */
