@@ -103,6 +103,7 @@ export const foundBy: Readonly<Record<string, readonly string[]>> = {
   'mints without asking what is kept': [
     'mints what is missing and takes what is there',
     'the empty text is a value, also as a stamp',
+    'of those who mint one key in a row the first keeps it for its life, however short, and the next gets it then',
     'taking a stamp does not start its life anew',
   ],
   'answers the given texts, whatever is kept': [
@@ -111,6 +112,7 @@ export const foundBy: Readonly<Record<string, readonly string[]>> = {
     'minters that name the same keys in another order all get an answer, and the same',
     'a key that is minted twice in one call has one text',
     'the empty text is a value, also as a stamp',
+    'of those who mint one key in a row the first keeps it for its life, however short, and the next gets it then',
     'taking a stamp does not start its life anew',
   ],
   'asks, and then mints what was missing: not atomic': [
@@ -131,6 +133,7 @@ export const foundBy: Readonly<Record<string, readonly string[]>> = {
     'a stamp minted after a removal is the new text',
     'a removal that resolved is seen by everybody at once, and only its keys are gone',
     'what may live a millisecond ends by itself, entries and stamps',
+    'of those who mint one key in a row the first keeps it for its life, however short, and the next gets it then',
     'taking a stamp does not start its life anew',
   ],
   'resolves before it has removed': [
@@ -185,6 +188,7 @@ export const foundBy: Readonly<Record<string, readonly string[]>> = {
     'what may live a millisecond ends by itself, entries and stamps',
     'a later write replaces the text and its time to live',
     'entries and stamps end with their time to live, whole milliseconds or not',
+    'of those who mint one key in a row the first keeps it for its life, however short, and the next gets it then',
     'taking a stamp does not start its life anew',
     'a fill raises the life of its stamps and never shortens it',
     'what has ended is not brought back by a fill that names it',
@@ -192,6 +196,7 @@ export const foundBy: Readonly<Record<string, readonly string[]>> = {
   'takes milliseconds for seconds': [
     'a later write replaces the text and its time to live',
     'entries and stamps end with their time to live, whole milliseconds or not',
+    'of those who mint one key in a row the first keeps it for its life, however short, and the next gets it then',
     'taking a stamp does not start its life anew',
     'a fill raises the life of its stamps and never shortens it',
     'what has ended is not brought back by a fill that names it',
