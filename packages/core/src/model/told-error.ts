@@ -28,7 +28,7 @@ export function toldError(error: unknown, about: 'store' | 'query', depth = 0): 
   return typeof code === 'string' ? Object.assign(told, { code }) : told
 }
 
-const UNTOLD = 'not told here, for it may quote values; see what the query rejected with'
+const UNTOLD = 'not told here, for it may quote values; a query that fails rejects with all of it'
 
 function wordsOf(message: string, name: unknown, code: unknown, about: 'store' | 'query'): string {
   if (about === 'store') return message.replace(ARGUMENTS, '')
