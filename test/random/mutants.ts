@@ -137,12 +137,12 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'drizzle/prepared-read.ts',
-        find: 'const rows = await loadRecords(context, question.shape, source, scheme, missing)',
-        put: `const found = await loadRecords(context, question.shape, source, scheme, missing)
-        const { accepts } = plan.match
-        const rows = found === 'ambiguous' || !accepts
-          ? found
-          : found.map((row) => (row && accepts((at) => row[source.slots[at] as number]) ? row : null))`,
+        find: `if (context.client.begun !== begun) throw fellIntoTransaction
+    return rows`,
+        put: `const { accepts } = plan.match
+    return rows === 'ambiguous' || !accepts
+      ? rows
+      : rows.map((row) => (row && accepts((at) => row[source.slots[at] as number]) ? row : null))`,
       },
     ],
   },
@@ -151,10 +151,10 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'read/read-records.ts',
-        find: 'const row = decodeRow(payload)',
-        put: `const rows = ((globalThis as unknown as { rows?: Map<string, RecordRow> }).rows ??= new Map())
-  const row = rows.get(payload) ?? (decodeRow(payload) as RecordRow)
-  rows.set(payload, row)`,
+        find: 'const row = decodeRow(body)',
+        put: `const rows = ((globalThis as unknown as { rows?: Map<string, unknown[]> }).rows ??= new Map())
+  const row = rows.get(body) ?? (decodeRow(body) as unknown[])
+  rows.set(body, row)`,
       },
     ],
   },
