@@ -84,10 +84,16 @@ async function askRelations(): Promise<void> {
       .prepare('user_with_posts')
   const prepared = prepare(db)
   const plainPrepared = prepare(opened.db)
+  const keyOf = (id: number): string => `${run}:hand:author:${id}`
+  for (let id = 1; id <= 100; id++) await redis.set(keyOf(id), JSON.stringify(await withPosts(opened.db, id)))
   const sides: [Side, Side, ...Side[]] = [
     { name: 'plain Drizzle, from the database', run: (index) => withPosts(opened.db, authorOf(index)) },
     { name: 'drizzle-aside', run: (index) => withPosts(db, authorOf(index)) },
     { name: 'drizzle-aside, prepared', run: (index) => prepared.execute({ id: authorOf(index) }) },
+    {
+      name: 'GET by hand, types given back',
+      run: async (index) => reviveAuthor(await redis.get(keyOf(authorOf(index)))),
+    },
     { name: 'Drizzle, prepared, from the database', run: (index) => plainPrepared.execute({ id: authorOf(index) }) },
   ]
   await prove(sides, 100)
@@ -133,6 +139,17 @@ function reviveList(text: string | null): Item[] {
     row.updatedAt = new Date(row.updatedAt)
   }
   return rows
+}
+
+interface Author {
+  posts: { madeAt: Date }[]
+}
+
+function reviveAuthor(text: string | null): Author {
+  if (text === null) throw new Error('the author by hand is gone')
+  const author = JSON.parse(text) as Author
+  for (const post of author.posts) post.madeAt = new Date(post.madeAt)
+  return author
 }
 
 function atMost({ concurrency, ratios }: Comparison, at: number, most: number, what: string): Bar {

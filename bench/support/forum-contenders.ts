@@ -109,7 +109,7 @@ export async function forumSides(authors: Int32Array): Promise<readonly [ForumSi
       tables: [cached(users, { ttl: TTL_MS }), cached(posts, { ttl: TTL_MS })],
       on: (event) => {
         if (event.type !== 'hit' && event.type !== 'miss') return
-        const at = `${event.kind} ${event.table}`
+        const at = `${event.kind} ${event.table.replace('public.', '')}`
         const counts = tally.get(at) ?? { hits: 0, misses: 0 }
         counts[event.type === 'hit' ? 'hits' : 'misses']++
         tally.set(at, counts)
