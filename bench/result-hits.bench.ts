@@ -69,7 +69,9 @@ async function askLists(): Promise<void> {
 
 async function askRelations(): Promise<void> {
   const opened = await openDatabase<Forum>({ schema: forum }, forumSql(evenly()))
-  const db = await openAside(opened, 'relations', { tables: [cached(users, { ttl: TTL_MS }), cached(posts, { ttl: TTL_MS })] })
+  const db = await openAside(opened, 'relations', {
+    tables: [cached(users, { ttl: TTL_MS }), cached(posts, { ttl: TTL_MS })],
+  })
   const withPosts = (from: typeof opened.db, id: number) =>
     from.query.users.findFirst({
       where: eq(users.id, id),

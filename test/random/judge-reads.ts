@@ -39,7 +39,7 @@ class History {
 
   /** The versions form an unbroken chain, or an update was lost. */
   seal(row: number): void {
-    const lost = Array.from(this.versions).findIndex((version) => version === undefined)
+    const lost = (Array.from(this.versions) as unknown[]).indexOf(undefined)
     if (lost >= 0) throw new Error(`Version ${lost} of row ${row} was returned to nobody.`)
     const inTime = this.versions.map(({ resolved }, version) => ({ at: resolved, version })).sort((a, b) => a.at - b.at)
     let floor = 0
