@@ -1,5 +1,6 @@
 /** Entries that are filled anew behind a hit before they expire (`refresh`), and what may come between (SCENARIOS A, D17). */
-import { cached, memoryStore } from 'drizzle-aside'
+import { randomBytes } from 'node:crypto'
+import { type AsideOptions, cached, memoryStore } from 'drizzle-aside'
 import { eq, gt, inArray } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ManualClock, manualClock, settle } from '../harness/clock.ts'
@@ -29,7 +30,12 @@ describe('early refresh', () => {
   })
   afterEach(() => Promise.all(apps.map((app) => app.close())))
 
-  async function open(options: { hook?: StatementHook; maxFills?: number; refresh?: false } = {}): Promise<App> {
+  type Given = { hook?: StatementHook; maxFills?: number; refresh?: false } & Pick<
+    AsideOptions,
+    'encryption' | 'compression'
+  >
+
+  async function open(options: Given = {}): Promise<App> {
     const { refresh = { ahead: '10s' } as const, ...given } = options
     const times = { ttl: '1m', negativeTtl: '1m', jitter: 0, refresh } as const
     const tables = [cached(items, times), cached(notes, { ttl: '1m', jitter: 0 })]
@@ -61,9 +67,19 @@ describe('early refresh', () => {
   const selects = (app: App): number => app.sql.texts().filter((text) => / from "(items|notes)"/.test(text)).length
   const refreshed = (app: App) => expect.poll(() => app.db.$aside.stats().fills)
 
-  test.each(Object.keys(reads))('%s is filled anew behind a hit in the window, and never missed', async (name) => {
+  const payloads = {
+    'as it is': {},
+    encrypted: { encryption: { keys: { k1: randomBytes(32) }, current: 'k1', tokenKey: randomBytes(32) } },
+    'compressed and encrypted': {
+      encryption: { keys: { k1: randomBytes(32) }, current: 'k1', tokenKey: randomBytes(32) },
+      compression: { threshold: 1 },
+    },
+  } as const
+  const cases = Object.keys(reads).flatMap((name) => Object.keys(payloads).map((form) => [name, form] as const))
+
+  test.each(cases)('%s, kept %s, is filled anew behind a hit in the window, and never missed', async (name, form) => {
     const read = reads[name] as (app: App) => PromiseLike<unknown>
-    const app = await open()
+    const app = await open(payloads[form as keyof typeof payloads])
     const first = await read(app)
     const { fills } = app.db.$aside.stats()
     await pass(app, 49_000)
