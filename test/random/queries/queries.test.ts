@@ -47,9 +47,12 @@ describe(`random queries, SEED=${seed}`, () => {
 
   // A cache that never hits passes everything above.
   test.each(RESULTS_CACHED ? hitClasses : today)(
-    'of all reads of the class %s at least 30 percent are hits',
+    'of all reads of the class %s at least 30 percent are hits, of no driver and store less than 10',
     (name) => {
       expect(share(reports, name)).toBeGreaterThan(0.3)
+      // One driver whose answers are never kept hides among the others.
+      const barren = reports.filter((each) => share([each], name) < 0.1).map(({ pair }) => pair)
+      expect(barren).toEqual([])
     },
   )
 
