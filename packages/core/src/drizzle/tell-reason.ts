@@ -43,7 +43,7 @@ const bypasses: Readonly<Record<BypassReason, ToldReason>> = {
   },
   'row-security': {
     because: 'row security decides what each reader sees',
-    advice: 'none yet: such tables are never cached',
+    advice: 'give the table a `scope` that tells its readers apart, as the tenant does; answers are then kept for each',
   },
   'no-scope': { because: 'the `scope` gave no value, so nobody knows whose answer this would be' },
   'auth-token': { because: '$withAuth makes the answer one user’s own' },
