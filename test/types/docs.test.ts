@@ -32,6 +32,7 @@ async function pages(): Promise<string[]> {
   const docs = await readdir(join(root, 'docs'), { recursive: true })
   return [
     join(root, 'README.md'),
+    ...['core', 'redis'].map((name) => join(root, 'packages', name, 'README.md')),
     ...docs.filter((name) => name.endsWith('.md')).map((name) => join(root, 'docs', name)),
   ]
 }
