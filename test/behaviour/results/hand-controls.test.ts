@@ -1,7 +1,8 @@
-import { cached } from 'drizzle-aside'
+import { cached, memoryStore } from 'drizzle-aside'
 import { desc, eq, sql } from 'drizzle-orm'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { manualClock } from '../../harness/clock.ts'
 import { openPglite } from '../../support/open-app.ts'
 
 const posts = pgTable('posts', { id: integer('id').primaryKey(), authorId: integer('author_id').notNull() })
@@ -43,6 +44,28 @@ describe('hand controls', () => {
     expect([await ofHome(1), await ofHome(2)]).toEqual(['hit', 'miss'])
     await app.db.$aside.invalidateTag('start')
     expect(await ofHome(1)).toBe('miss')
+  })
+
+  it('a time to live of one query is not the next one’s', async () => {
+    const clock = manualClock()
+    const store = memoryStore({ clock })
+    const timed = await openPglite({
+      setUp,
+      namespace: 'own-ttl',
+      clock,
+      store,
+      tables: [cached(posts, { ttl: '1m', jitter: 0 })],
+    })
+    const later = async (ms: number) => {
+      await clock.advanceAndSettle(ms)
+      await timed.db.$aside.ready({ reload: true })
+      return (await timed.db.$aside.explain(byAuthor(timed.db, 1))).state
+    }
+    await byAuthor(timed.db, 1).$withCache({ config: { ex: 1 } })
+    expect(await later(2_000)).toBe('miss')
+    await byAuthor(timed.db, 1)
+    expect(await later(50_000)).toBe('hit')
+    await timed.close()
   })
 
   it('a tag that a rolled-back transaction ended stays', async () => {
