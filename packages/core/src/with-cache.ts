@@ -87,7 +87,10 @@ export interface CallOptions {
   writes?: readonly Table[]
   /** Answers also fall with `invalidateTag`. */
   tag?: string | readonly string[]
-  /** Tables that selects read beside those that can be seen, e.g. inside a function; on the caller's word. */
+  /**
+   * Tables that the raw text of selects reads beside those that can be seen; on the caller's word. A call of a function that
+   * is not known to be immutable stays a bypass.
+   */
   tables?: readonly Table[]
 }
 
