@@ -104,7 +104,9 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const { write } = this.#call.context
     const { planKey } = write
     if (planKey === undefined || planKey !== this.#plannedFor) {
-      this.#planned = write.plan(this.#forms.shape, this.#statement)
+      const planned = write.plan(this.#forms.shape, this.#statement)
+      // Built in one piece while nobody cached its table: building it again would call the user's default functions twice.
+      this.#planned = planned && this.#forms.parts.whole ? withoutImages(planned) : planned
       this.#plannedFor = write.planKey
     }
     return this.#planned
@@ -154,7 +156,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     } catch (error) {
       if (!mayRunPlain(error, compiled, run.scope)) throw error
       const { intent } = run
-      const plain = intent && { ...intent, plan: noImages(intent.plan), cascade: [] }
+      const plain = intent && withoutImages(intent)
       return this.#run(this.#compile(undefined), { ...run, intent: plain, row: undefined })
     }
   }
@@ -400,6 +402,7 @@ function mayBeOfRow({ cause }: { cause?: Record<string, unknown> }, { into }: Ou
   return refusals.has(cause.code) || into === `${quote(String(schema))}.${quote(String(table))}`
 }
 
+const withoutImages = (intent: WriteIntent): WriteIntent => ({ ...intent, plan: noImages(intent.plan), cascade: [] })
 const noImages = (plan: WritePlan): WritePlan => ({ ...plan, form: 'none', reason: 'no-images', name: 'none' })
 
 function formsOf({ context, origin, fields, native }: WriteCall): WriteForms {

@@ -105,6 +105,7 @@ export function withoutHidden(text: string, forms: WriteForms, plan: WritePlan):
 
 /** The statement as the user wrote it. */
 export function userStatement(forms: WriteForms): SQL {
+  if (forms.parts.whole) return forms.parts.whole
   const ctes = userCtes(forms)
   const selection = userSelection(forms)
   // Most writes are their core alone; wrapped once more they would be walked once more when the text is made.
