@@ -550,7 +550,8 @@ class Engine {
   #keys(relation: RelationFacts, facts: CatalogFacts): TableKeys {
     let known = this.#keysOf.get(relation.id)
     if (known?.database !== facts.database) {
-      const keys = new TableKeys(this.#options.namespace, facts.database, relation.schema, relation.name)
+      const { schema, name } = relation
+      const keys = new TableKeys(this.#options.namespace, facts.database, schema, name, this.#shared.guard.buckets)
       known = { database: facts.database, keys }
       this.#keysOf.set(relation.id, known)
     }
@@ -830,6 +831,7 @@ class Engine {
       blocks: (table) => this.#blocks(table),
       settings: (relation) => this.#settings(relation),
       schemes: (relation, facts) => this.#ownSchemes(relation, facts),
+      keys: (relation, facts) => this.#keys(relation, facts),
       identity: () => this.#identity,
       match: matchKey,
       read: this.#reader.read,

@@ -31,8 +31,8 @@ const noChoice = { lists: [], sensitive: new Set<string>() }
 
 function sourceOf(primaryKey: string[], uniqueKeys: string[][]): RecordSource {
   const table = relation(kinds, { primaryKey, uniqueKeys, leadingColumns: ['a', 'hall'] })
-  const schemes = tableSchemes(table, new TableKeys('n', 'd', table.schema, table.name), noChoice)
-  const source = recordSource(names, table, facts, settings, identity, schemes)
+  const keys = new TableKeys('n', 'd', table.schema, table.name)
+  const source = recordSource(names, table, facts, settings, identity, tableSchemes(table, keys, noChoice), keys)
   if (typeof source === 'string') throw new Error(source)
   return source
 }
