@@ -1,5 +1,5 @@
 import type { Table } from 'drizzle-orm'
-import { type Catalog, openCatalog } from './catalog/open-catalog.ts'
+import { type Catalog, type ChangeInfo, openCatalog } from './catalog/open-catalog.ts'
 import { createHandle } from './drizzle/aside-handle.ts'
 import { type ClientState, claimClient, clientState, releaseClient } from './drizzle/client-state.ts'
 import { declaredTable } from './drizzle/declared-table.ts'
@@ -69,6 +69,11 @@ export interface AsideHealth {
   readonly state: 'ok' | 'starting' | 'degraded' | 'off'
   readonly store: { readonly name: string; readonly pendingKeys: number; readonly pendingTables: number }
   readonly catalog: Catalog['state']
+  /**
+   * How often the database server was found to be started anew, promoted or replaced. Each time everything cached falls:
+   * such a server may have lost commits that were read before.
+   */
+  readonly serverChanges: number
   /** Undefined without the option. */
   readonly outbox: OutboxHealth | undefined
   /** One sentence for each thing that keeps reads from the cache, or the outbox from its work. */
@@ -317,6 +322,7 @@ class Engine {
   readonly #release: () => void
   #identity: PayloadIdentity | undefined
   #textIsExact = true
+  #serverChanges = 0
   #reads: 'on' | 'off' = 'on'
   #closed = false
 
@@ -356,7 +362,7 @@ class Engine {
       // Read again in good time; facts older than promised decide nothing.
       rereadMs: options.rereadMs * REREAD_EARLY,
       staleMs: options.rereadMs,
-      onChange: (changed, { triggersCame }) => this.#learn(run, changed, triggersCame),
+      onChange: (changed, info) => this.#learn(run, changed, info),
     })
     this.#unknown = createUnknownOutcomes({
       run,
@@ -379,6 +385,7 @@ class Engine {
   /** With the first facts, what could not be expressed without them is made known. */
   #hearCatalog(event: AsideEvent): void {
     this.#emit(event)
+    if (event.type === 'serverChanged') this.#serverChanges++
     if (event.type !== 'catalogRead') return
     this.#registrar.start()
     this.#outbox?.start()
@@ -441,10 +448,10 @@ class Engine {
   async #learn(
     run: ReturnType<typeof outsideRunner>,
     changed: readonly RelationId[],
-    triggersCame: boolean,
+    { triggersCame, server }: ChangeInfo,
   ): Promise<void> {
     await this.#tryParsers(run)
-    await this.#write.catalogChanged(changed, triggersCame)
+    await this.#write.catalogChanged(changed, server ? 'server-changed' : triggersCame ? 'catalog-changed' : undefined)
   }
 
   async #tryParsers(run: ReturnType<typeof outsideRunner>): Promise<void> {
@@ -993,6 +1000,7 @@ class Engine {
       state,
       store: { name: this.#store.name, pendingKeys: keys, pendingTables: epochs },
       catalog: this.#catalog.state,
+      serverChanges: this.#serverChanges,
       outbox: this.#outbox?.health(),
       remarks,
     }

@@ -589,11 +589,11 @@ export class WriteThrough implements WritePath {
     if (doubtsFacts(error)) this.#with.expireFacts()
   }
 
-  /** What the catalog says changed: those tables and what a write to them may reach. */
-  async catalogChanged(tables: readonly RelationId[], triggersCame: boolean): Promise<void> {
+  /** What the catalog says changed: those tables and what a write to them may reach; or everything, and why. */
+  async catalogChanged(tables: readonly RelationId[], everything: EpochReason | undefined): Promise<void> {
     const changes = new Changes()
     const facts = this.#with.facts()
-    if (triggersCame) changes.addEverything('catalog-changed')
+    if (everything) changes.addEverything(everything)
     for (const id of tables) {
       const relation = facts?.relations.get(id)
       if (facts && relation) this.#addWhole(changes, facts, relation, 'catalog-changed')
