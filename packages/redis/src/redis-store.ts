@@ -1,7 +1,7 @@
 import { AsideError, type Store } from 'drizzle-aside/store'
 import type { Command, Connection } from './connection.ts'
 import { EntryWriter, wholeMs } from './expiry.ts'
-import { enterRegister, lookCommands, sightsOf } from './register.ts'
+import { enterRegister, RegisterLooks } from './register.ts'
 
 // A command of many keys holds up everybody else on the server; several of them let others in between.
 const KEYS_PER_UNLINK = 512
@@ -10,6 +10,7 @@ const KEYS_PER_SCAN = '1000'
 /** The {@link Store} verbs as Redis commands. */
 export function storeOver(connection: Connection): Store {
   const entries = new EntryWriter(connection)
+  const looks = new RegisterLooks()
   let closed = false
   const open = () => {
     if (closed) throw closedError()
@@ -38,9 +39,9 @@ export function storeOver(connection: Connection): Store {
     },
     enter: async (register, visit) => enterRegister(open(), register, visit),
     async removeAndLook(keys, registers) {
-      const look = lookCommands(registers)
-      const answers = await open().runAll([...unlinkCommands(keys), ...look])
-      return sightsOf(answers.slice(-look.length))
+      const look = looks.at(registers)
+      const answers = await open().runAll([...unlinkCommands(keys), ...look.commands])
+      return look.read(answers.slice(-look.commands.length))
     },
     async clear(prefix) {
       await clearPrefix(open(), prefix)
