@@ -835,8 +835,10 @@ const notDelivered = (): AsideError =>
   )
 
 function questionOf(statement: WriteStatement, relation: RelationFacts): WriteQuestion {
-  const { values, where, names } = statement
-  return { ...statement, relation, atMost: values ?? (where && boundByKey(where, names, relation)) }
+  const { op, changed, computed, conflict, from, returning, nameable, native, values, where, names } = statement
+  const atMost = values ?? (where && boundByKey(where, names, relation))
+  // Member by member: V8 is slow to copy an object and add to it, and this is done with every write.
+  return { op, relation, changed, computed, conflict, from, atMost, returning, nameable, native }
 }
 
 /** All that a write may have made stale of which nothing more is known than that it was begun. */
