@@ -14,7 +14,7 @@ interface Attempt {
 }
 
 /** A store whose removals are answered by hand, in any order. */
-function remover() {
+function remover(buckets = 1) {
   const attempts: Attempt[] = []
   const confirmed: { key: string; at: number }[] = []
   let steps = 0
@@ -36,6 +36,7 @@ function remover() {
   const store: GuardedStore = {
     name: 'by hand',
     processLocal: false,
+    buckets,
     broken: { reads: false, fills: false },
     read: refuse,
     mint: refuse,

@@ -28,9 +28,9 @@ export interface TcpProxy {
   refuse(): void
   /** Asks about every chunk before it goes on, e.g. to lose the answer to one COMMIT. */
   inspect(judge: (direction: Direction, chunk: Buffer) => Verdict): void
-  /** New connections go to another server, as behind an address that moves; open ones stay where they are. */
-  retarget(url: string): void
-  /** Ends all faults; bytes that a black hole kept arrive now. */
+  /** From now on new connections go to another server, as a failover does it; open ones stay where they are. */
+  moveTo(targetUrl: string): void
+  /** Ends all of the above but the move; bytes that a black hole kept arrive now. */
   heal(): void
   close(): Promise<void>
 }
@@ -86,7 +86,7 @@ export async function tcpProxy(targetUrl: string): Promise<TcpProxy> {
     inspect: (judge) => {
       rules.judge = judge
     },
-    retarget: (url) => {
+    moveTo: (url) => {
       target = new URL(url)
     },
     heal: () => {

@@ -18,6 +18,7 @@ const pairs: readonly (readonly [Driver, StoreKind, PostgresLine])[] = [
   ['pglite', 'memory', 18],
   ['pglite', 'node-redis', 18],
   ['pglite', 'ioredis', 18],
+  ['node-postgres', 'memory, spread', 18],
 ]
 
 const numberOf = (driver: Driver, store: StoreKind): number => pairs.findIndex(([d, s]) => d === driver && s === store)

@@ -11,12 +11,12 @@ const stampsAfterQuery: Mutant = {
   edits: [
     {
       file: 'read/read-records.ts',
-      find: 'const epoch = await takeStamps(tools, lookup, missing, epochSeen)',
+      find: 'await takeStamps(tools, missing)',
       put: `const given = await load(missing.map(({ key }) => key))
   if (given === 'ambiguous') return given
   load = async (keys) => keys.map((key) => given[missing.findIndex((one) => one.key === key)] as RecordRow)
-  for (const one of missing) one.stamp = null
-  const epoch = await takeStamps(tools, lookup, missing, null)`,
+  for (const one of missing) one.stamp = one.epoch = null
+  await takeStamps(tools, missing)`,
     },
   ],
 }
@@ -27,7 +27,7 @@ const joinByKey: Mutant = {
     {
       file: 'read/read-records.ts',
       // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the core's text
-      find: '\\n${one.stamp}${epoch}',
+      find: '\\n${one.stamp}${one.epoch}',
       put: '\\n',
     },
   ],

@@ -6,7 +6,7 @@ import { createClient } from 'redis'
 import { type FreshDatabase, freshRedis } from '../harness/databases.ts'
 import { ageRegister } from '../harness/redis-keys.ts'
 
-export type StoreKind = 'memory' | 'node-redis' | 'ioredis'
+export type StoreKind = 'memory' | 'memory, spread' | 'node-redis' | 'ioredis'
 
 export interface Stores {
   readonly both: readonly [Store, Store]
@@ -16,8 +16,9 @@ export interface Stores {
 
 /** Undefined: a PGlite, which has one database; then both are the same store object, as two wraps of one client need. */
 export async function openStores(kind: StoreKind, databases: readonly FreshDatabase[] | undefined): Promise<Stores> {
-  if (kind === 'memory') {
-    const store = memoryStore()
+  if (kind === 'memory' || kind === 'memory, spread') {
+    // As over a Redis Cluster: each table in sixteen buckets, with a copy of its epoch in each.
+    const store: Store = kind === 'memory' ? memoryStore() : { ...memoryStore(), buckets: 16 }
     return { both: [store, store], namespace: 'random', close: async () => {} }
   }
   const redis = await freshRedis()

@@ -419,6 +419,9 @@ function checkTables(tables: unknown): void {
   )
 }
 
+/** Each is a key more to remove where a table falls as a whole. */
+const MOST_BUCKETS = 64
+
 const storeVerbs = ['read', 'mint', 'write', 'remove', 'clear', 'close'] as const
 
 function checkStore({ store, namespace }: AsideOptions): void {
@@ -437,6 +440,9 @@ function checkStore({ store, namespace }: AsideOptions): void {
       'ASIDE_BAD_STORE',
       'A store that several processes share must have enter() and removeAndLook(). One that does not is processLocal.',
     )
+  const { buckets = 1 } = store
+  if (!(Number.isInteger(buckets) && buckets >= 1 && buckets <= MOST_BUCKETS))
+    throw new AsideError('ASIDE_BAD_STORE', `buckets of a store must be a whole number from 1 to 64, not ${buckets}.`)
   if (!store.processLocal && namespace === undefined) {
     throw new AsideError(
       'ASIDE_NO_NAMESPACE',

@@ -1,5 +1,5 @@
 import type { Table } from 'drizzle-orm'
-import { type Catalog, openCatalog } from './catalog/open-catalog.ts'
+import { type Catalog, type ChangeInfo, openCatalog } from './catalog/open-catalog.ts'
 import { createHandle } from './drizzle/aside-handle.ts'
 import { type ClientState, claimClient, clientState, releaseClient } from './drizzle/client-state.ts'
 import { declaredTable } from './drizzle/declared-table.ts'
@@ -75,6 +75,11 @@ export interface AsideHealth {
     readonly failoverGuard: FailoverGuard | undefined
   }
   readonly catalog: Catalog['state']
+  /**
+   * How often the database server was found to be started anew, promoted or replaced. Each time everything cached falls:
+   * such a server may have lost commits that were read before.
+   */
+  readonly serverChanges: number
   /** Undefined without the option. */
   readonly outbox: OutboxHealth | undefined
   /** One sentence for each thing that keeps reads from the cache, or the outbox from its work. */
@@ -333,6 +338,7 @@ class Engine {
   readonly #release: () => void
   #identity: PayloadIdentity | undefined
   #textIsExact = true
+  #serverChanges = 0
   #reads: 'on' | 'off' = 'on'
   #closed = false
 
@@ -372,7 +378,7 @@ class Engine {
       // Read again in good time; facts older than promised decide nothing.
       rereadMs: options.rereadMs * REREAD_EARLY,
       staleMs: options.rereadMs,
-      onChange: (changed, { triggersCame }) => this.#learn(run, changed, triggersCame),
+      onChange: (changed, info) => this.#learn(run, changed, info),
     })
     this.#unknown = createUnknownOutcomes({
       run,
@@ -395,6 +401,7 @@ class Engine {
   /** With the first facts, what could not be expressed without them is made known. */
   #hearCatalog(event: AsideEvent): void {
     this.#emit(event)
+    if (event.type === 'serverChanged') this.#serverChanges++
     if (event.type !== 'catalogRead') return
     this.#registrar.start()
     this.#outbox?.start()
@@ -457,10 +464,10 @@ class Engine {
   async #learn(
     run: ReturnType<typeof outsideRunner>,
     changed: readonly RelationId[],
-    triggersCame: boolean,
+    { triggersCame, server }: ChangeInfo,
   ): Promise<void> {
     await this.#tryParsers(run)
-    await this.#write.catalogChanged(changed, triggersCame)
+    await this.#write.catalogChanged(changed, server ? 'server-changed' : triggersCame ? 'catalog-changed' : undefined)
   }
 
   async #tryParsers(run: ReturnType<typeof outsideRunner>): Promise<void> {
@@ -566,7 +573,8 @@ class Engine {
   #keys(relation: RelationFacts, facts: CatalogFacts): TableKeys {
     let known = this.#keysOf.get(relation.id)
     if (known?.database !== facts.database) {
-      const keys = new TableKeys(this.#options.namespace, facts.database, relation.schema, relation.name)
+      const { schema, name } = relation
+      const keys = new TableKeys(this.#options.namespace, facts.database, schema, name, this.#shared.guard.buckets)
       known = { database: facts.database, keys }
       this.#keysOf.set(relation.id, known)
     }
@@ -847,6 +855,7 @@ class Engine {
       blocks: (table) => this.#blocks(table),
       settings: (relation) => this.#settings(relation),
       schemes: (relation, facts) => this.#ownSchemes(relation, facts),
+      keys: (relation, facts) => this.#keys(relation, facts),
       identity: () => this.#identity,
       match: matchKey,
       read: this.#reader.read,
@@ -1013,6 +1022,7 @@ class Engine {
         failoverGuard: this.#store.incarnations?.guard,
       },
       catalog: this.#catalog.state,
+      serverChanges: this.#serverChanges,
       outbox: this.#outbox?.health(),
       remarks,
     }

@@ -2,7 +2,7 @@ import { AsideError, type NewStamp, type Store } from 'drizzle-aside/store'
 import type { Command, Connection } from './connection.ts'
 import { EntryWriter, wholeMs } from './expiry.ts'
 import type { ServerIncarnation } from './incarnation.ts'
-import { enterRegister, lookCommands, sightsOf } from './register.ts'
+import { enterRegister, RegisterLooks } from './register.ts'
 
 // A command of many keys holds up everybody else on the server; several of them let others in between.
 const KEYS_PER_UNLINK = 512
@@ -11,6 +11,7 @@ const KEYS_PER_SCAN = '1000'
 /** The {@link Store} verbs as Redis commands. */
 export function storeOver(connection: Connection, incarnations: ServerIncarnation): Store {
   const entries = new EntryWriter(connection)
+  const looks = new RegisterLooks()
   let closed = false
   const open = () => {
     if (closed) throw closedError()
@@ -49,12 +50,12 @@ export function storeOver(connection: Connection, incarnations: ServerIncarnatio
       return enterRegister(to, register, visit, tag)
     },
     async removeAndLook(keys, registers) {
-      const look = lookCommands(registers)
-      const removed = open().runAll([...unlinkCommands(keys), ...look])
+      const look = looks.at(registers)
+      const removed = open().runAll([...unlinkCommands(keys), ...look.commands])
       // What is removed is removed, whoever it was that did it: then there is no register to go by.
       const confirmed = incarnations.confirm()?.catch(() => undefined)
-      const answers = await behind(removed, confirmed)
-      return sightsOf(answers.slice(-look.length), incarnations.of())
+      const answers = await (confirmed ? behind(removed, confirmed) : removed)
+      return look.read(answers.slice(-look.commands.length), incarnations.of())
     },
     async clear(prefix) {
       await clearPrefix(open(), prefix)

@@ -168,18 +168,57 @@ function answerOf(
   }
 }
 
-/** Read with the removals of a write: no script, so it works on a Redis that is full. */
-export const lookCommands = (registers: readonly string[]): Command[] => [
-  ...registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b', 'i'] })),
-  { name: 'TIME', keys: [] },
-]
+/** So old that no clock needs to be asked any more whether it is young. */
+const GROWN_MS = 60_000
 
-/** What the registers say; one out of another incarnation says nothing. */
-export function sightsOf(answers: readonly unknown[], incarnation: string | undefined): (RegisterSight | null)[] {
-  const [seconds, micros] = answers.at(-1) as [string, string]
-  const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-  return answers.slice(0, -1).map((answer) => {
-    const [version, born, within] = answer as (string | null)[]
-    return !version || !born || within !== incarnation ? null : { version, bornMs: Number(born), nowMs }
-  })
+/**
+ * Looks at registers, together with the removals of a write: no script, so it works on a Redis that is full. What changes from
+ * look to look is the version; a register that was seen a minute old only grows older, so TIME is asked for young ones.
+ */
+export class RegisterLooks {
+  /** Of registers that have grown: when they were born, and when they were seen. */
+  readonly #grown = new Map<string, { readonly born: string; readonly nowMs: number }>()
+
+  /** The commands of one look, to be sent behind others; and what their answers say. */
+  at(registers: readonly string[]): {
+    readonly commands: readonly Command[]
+    read(answers: readonly unknown[], incarnation: string | undefined): (RegisterSight | null)[]
+  } {
+    const asksTime = registers.some((register) => !this.#grown.has(register))
+    const looks = registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b', 'i'] }))
+    return {
+      commands: asksTime ? [...looks, { name: 'TIME', keys: [] }] : looks,
+      read: (answers, incarnation) => {
+        const nowMs = asksTime ? timeOf(answers.at(-1)) : undefined
+        return registers.map((register, at) => this.#sightOf(register, answers[at] as Looked, { nowMs, incarnation }))
+      },
+    }
+  }
+
+  /** One out of another incarnation says nothing. */
+  #sightOf(register: string, [version, born, within]: Looked, { nowMs, incarnation }: LookedAt): RegisterSight | null {
+    if (version === null || born === null || within !== incarnation) {
+      this.#grown.delete(register)
+      return null
+    }
+    const bornMs = Number(born)
+    const known = this.#grown.get(register)
+    // Another one than was known, and nobody was asked for the time: it may have been born just now.
+    const seenMs = nowMs ?? (known?.born === born ? known.nowMs : bornMs)
+    if (seenMs - bornMs >= GROWN_MS) this.#grown.set(register, { born, nowMs: seenMs })
+    else this.#grown.delete(register)
+    return { version, bornMs, nowMs: seenMs }
+  }
+}
+
+type Looked = [version: string | null, born: string | null, within: string | null]
+
+interface LookedAt {
+  readonly nowMs: number | undefined
+  readonly incarnation: string | undefined
+}
+
+function timeOf(answer: unknown): number {
+  const [seconds, micros] = answer as [string, string]
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
 }

@@ -19,6 +19,7 @@ const pairs: readonly (readonly [Driver, StoreKind, PostgresLine])[] = [
   ['postgres-js', 'node-redis', 18],
   ['node-postgres', 'ioredis', 18],
   ['pglite', 'memory', 18],
+  ['node-postgres', 'memory, spread', 15],
 ]
 
 const reports: { readonly pair: string; readonly report: QueryReport }[] = []

@@ -10,11 +10,11 @@ import { LazyQuery, type Origin, originOf } from './lazy-sql.ts'
 import { isAboutRows, planRead } from './prepared-read.ts'
 import { isReason, type ResultStatement } from './prepared-result.ts'
 import { statementPlan } from './prepared-write.ts'
+import { type QueryOptions, queryOptions } from './query-options.ts'
 import { questionOfSelect, type RecordQuestion } from './record-question.ts'
 import { countStatement, readStatement } from './result-statement.ts'
 import { type StatementContext, sessionGate } from './statement-context.ts'
 import { type ToldReason, tellBypass, tellEpoch, tellWidened } from './tell-reason.ts'
-import { cacheOptions, type QueryOptions } from './wrap-database.ts'
 
 /** What the extension would do with a query, in data and, by `toString()`, in words. */
 export interface Explanation {
@@ -78,7 +78,7 @@ export async function explainStatement(
   if (is(counted, SQL) && countQueryOf(counted)) return speak(await explainCount(counted, context))
   if (!origin) return speak(explainOther(chunksOf(sql) ? 'raw-sql' : 'not-a-record'))
   if ('parts' in origin) return speak(explainWrite(origin, context))
-  const options = cacheOptions((query as { cacheConfig?: unknown }).cacheConfig, context)
+  const options = queryOptions((query as { cacheConfig?: unknown }).cacheConfig, context)
   if (options.off) return speak(explainBypass(tableOf(origin, context), 'cache-false'))
   const question = questionFrom(origin, context)
   if (question === 'locking') return speak(explainBypass(tableOf(origin, context), question))
@@ -95,7 +95,7 @@ export async function explainStatement(
 
 /** `db.$count(…)`: its builder is SQL for use inside others, and holds the statement that it runs by itself. */
 async function explainCount(sql: SQL, context: StatementContext): Promise<Facts> {
-  const options = cacheOptions(undefined, context)
+  const options = queryOptions(undefined, context)
   if (options.off) return explainBypass(undefined, 'cache-false')
   const gate = sessionGate(context, undefined)
   if (gate) return explainBypass(undefined, gate)

@@ -131,6 +131,9 @@ const epochs: Readonly<Record<EpochReason, ToldReason>> = {
   },
   'catalog-unknown': { because: 'the facts about the database are not known yet' },
   'catalog-changed': { because: 'the table changed in the catalog' },
+  'server-changed': {
+    because: 'the database server was started anew, promoted or replaced, and may have lost commits',
+  },
   'key-update': {
     because: 'before PostgreSQL 18 the old row of a changing primary key cannot be had',
     advice: 'leave primary keys as they are',

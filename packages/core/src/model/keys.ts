@@ -69,9 +69,27 @@ export interface Scheme {
   readonly tokens: readonly TokenKind[]
   /** Texts before each value of the stamp key; behind the last value stands the facet, which row stamps lack. */
   readonly parts: readonly string[]
+  /** Where keys of the table are spread over buckets: what stands before `parts`. Undefined: `parts` are all. */
+  readonly spread: SpreadHead | undefined
   /** Names the scheme within an entry key. */
   readonly name: string
 }
+
+/**
+ * A store whose nodes share the keys among them by the tag in braces (Redis Cluster) has several buckets for each table, or
+ * one table would lie on one node. The bucket of a class is a hash of it, so its stamps, the entries that rest on them
+ * first, and a copy of the epoch are together.
+ */
+export interface SpreadHead {
+  readonly head: string
+  /** By bucket. */
+  readonly tags: readonly string[]
+  readonly table: string
+}
+
+/** `uint32be(sha256(table class)) mod buckets`; facets are no part of a class. */
+const bucketOf = (text: string, buckets: number): number =>
+  createHash('sha256').update(text).digest().readUInt32BE(0) % buckets
 
 /** Key of the register of a namespace and database (PROTOCOL 3.11). */
 export const registerKey = (namespace: string, database: string): string =>
@@ -79,20 +97,26 @@ export const registerKey = (namespace: string, database: string): string =>
 
 /** All key names of one table in one namespace and database. */
 export class TableKeys {
-  /** Key of the epoch: the stamp that every entry on this table also checks. */
+  /** Key of the epoch: the stamp that every entry on this table also checks. Of several copies the first, which names all. */
   readonly epoch: string
+  /** Keys of the epoch's copies, by bucket. They are removed together; an entry checks one of them. */
+  readonly epochs: readonly string[]
   readonly #head: string
-  readonly #tag: string
+  /** Begins the tag of each bucket. */
+  readonly #slot: string
+  readonly #tags: readonly string[]
   readonly #table: string
 
-  constructor(namespace: string, database: string, schema: string, name: string) {
+  constructor(namespace: string, database: string, schema: string, name: string, buckets = 1) {
     this.#head = `da1:${namespace}:${prefixed(database)}:`
     this.#table = prefixed(schema) + prefixed(name)
     const slot = createHash('sha256')
       .update(`${namespace}:${prefixed(database)}:${this.#table}`)
       .digest()
-    this.#tag = `{${slot.subarray(0, 9).toString('base64url')}#0}`
-    this.epoch = `${this.#head}A${this.#tag}${this.#table}`
+    this.#slot = `{${slot.subarray(0, 9).toString('base64url')}#`
+    this.#tags = Array.from({ length: buckets }, (_, bucket) => `${this.#slot}${bucket}}`)
+    this.epochs = this.#tags.map((tag) => `${this.#head}A${tag}${this.#table}`)
+    this.epoch = this.epochs[0] as string
   }
 
   /** The scheme of a key; `tokens` gives the kind of each column. */
@@ -100,20 +124,61 @@ export class TableKeys {
     const sorted = [...columns].sort(byBytes)
     const letter = kind === 'primary' ? 'R' : 'V'
     const parts = sorted.map((column) => `${prefixed(column)}=`)
-    parts[0] = `${this.#head}${letter}${this.#tag}${this.#table}${sorted.length},${parts[0]}`
-    const name = letter + sorted.map(prefixed).join('')
-    return { kind, columns: sorted, tokens: sorted.map((column) => tokens.get(column) ?? 'none'), parts, name }
+    const spread = this.#tags.length > 1
+    const head = `${this.#head}${letter}`
+    parts[0] = `${spread ? '' : head + this.#tags[0] + this.#table}${sorted.length},${parts[0]}`
+    return {
+      kind,
+      columns: sorted,
+      tokens: sorted.map((column) => tokens.get(column) ?? 'none'),
+      parts,
+      spread: spread ? { head, tags: this.#tags, table: this.#table } : undefined,
+      name: letter + sorted.map(prefixed).join(''),
+    }
   }
 
   /** The stamp of the whole table (the empty class) and a facet: every write to the table touches one of them. */
   table(facet = 'm'): string {
-    return `${this.#head}T${this.#tag}${this.#table}${facet}`
+    return `${this.#head}T${this.#tags[0]}${this.#table}${facet}`
   }
 
   /** What every entry key of this table begins with; `fingerprint` is a digest of all that shapes the answer. */
-  entryPrefix(fingerprint: string): string {
-    return `${this.#head}E${this.#tag}${fingerprint}`
+  entryPrefix(fingerprint: string, bucket = 0): string {
+    return `${this.#head}E${this.#tags[bucket]}${fingerprint}`
   }
+
+  /** The bucket that a stamp of this table is in; undefined for a stamp of another table, or of none. */
+  bucketOf(key: string): number | undefined {
+    const at = this.#head.length + 1
+    if (!key.startsWith(this.#slot, at)) return undefined
+    if (this.#tags.length === 1) return 0
+    const bucket = this.#tags.findIndex((tag) => key.startsWith(tag, at))
+    return bucket < 0 ? undefined : bucket
+  }
+}
+
+/**
+ * All copies of an epoch, from the key of its first: that one stands for them wherever keys wait or are handed on. A key of
+ * another kind, as a tag's, is alone.
+ */
+export function epochCopies(key: string, buckets: number): readonly string[] {
+  if (buckets === 1) return [key]
+  const body = bodyAt(key)
+  const zero = body + LENGTH_BEFORE_BUCKET
+  if (key[body] !== 'A' || key.slice(zero, zero + 2) !== '0}') return [key]
+  return Array.from({ length: buckets }, (_, bucket) => key.slice(0, zero) + bucket + key.slice(zero + 1))
+}
+
+/** `A{`, twelve characters of hash and `#`. */
+const LENGTH_BEFORE_BUCKET = 15
+
+/** Where a key's body begins: behind the namespace, and the database with its length in bytes or hashed. */
+function bodyAt(key: string): number {
+  const database = key.indexOf(':', 'da1:'.length) + 1
+  if (key[database] === '#') return database + '#'.length + 22 + ':'.length
+  const text = key.indexOf(':', database) + 1
+  const bytes = Number(key.slice(database, text - 1))
+  return text + Buffer.from(key.slice(text)).subarray(0, bytes).toString().length + ':'.length
 }
 
 /**
@@ -123,7 +188,13 @@ export class TableKeys {
 export function stampKey(scheme: Scheme, values: readonly (string | null)[], facet = 'm'): string {
   let key = ''
   for (let i = 0; i < values.length; i++) key += scheme.parts[i] + valueText(values[i] as string | null)
+  if (scheme.spread) key = inBucket(scheme.spread, key)
   return scheme.kind === 'primary' ? key : key + facet
+}
+
+function inBucket({ head, tags, table }: SpreadHead, classText: string): string {
+  const named = table + classText
+  return head + tags[bucketOf(named, tags.length)] + named
 }
 
 const valueText = (token: string | null): string => (token === null ? 'n' : `v${prefixed(token)}`)

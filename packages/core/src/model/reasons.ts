@@ -78,6 +78,7 @@ export type EpochReason =
   | 'raw-sql'
   | 'catalog-unknown'
   | 'catalog-changed'
+  | 'server-changed'
   | 'key-update'
   | 'upsert'
   | 'value-without-token'

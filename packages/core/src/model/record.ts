@@ -49,8 +49,8 @@ export interface RecordSource {
   readonly byColumn: readonly (Scheme | undefined)[]
   /** Positions of each scheme's columns, by scheme name. */
   readonly schemeColumns: ReadonlyMap<string, readonly number[]>
-  /** Entry key prefix by scheme name. */
-  readonly prefixes: ReadonlyMap<string, string>
+  /** Entry key prefixes by scheme name, and then by bucket. */
+  readonly prefixes: ReadonlyMap<string, readonly string[]>
   readonly fingerprint: string
 }
 

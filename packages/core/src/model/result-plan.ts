@@ -24,7 +24,8 @@ export interface ResultPlan {
   readonly learns: readonly Learn[]
   /** Columns to be selected behind the user's, for the keys of partners. */
   readonly adds: readonly Term[]
-  readonly prefix: string
+  /** Names the structure in entry keys. */
+  readonly named: string
   readonly settings: MergedSettings
 }
 

@@ -9,6 +9,8 @@ export interface GuardedStore {
   readonly name: string
   /** See `Store.processLocal`. */
   readonly processLocal: boolean
+  /** See `Store.buckets`; 1 where the store says nothing. */
+  readonly buckets: number
   /** Whether the store is left alone for a while, after repeated failures; of reads and of fills apart. */
   readonly broken: { readonly reads: boolean; readonly fills: boolean }
   /**

@@ -15,6 +15,13 @@ export interface Store {
   readonly name: string
   /** True when every user of the store lives in this process (memory). A shared store needs a namespace. */
   readonly processLocal: boolean
+  /**
+   * Over how many groups of keys each table is spread, 1 to 64. A key's group is the text in its first braces, which is how
+   * the nodes of a Redis Cluster share keys among them: what a read by key or a list of one class needs is in one group.
+   * Each group more is a key more to remove where a table falls as a whole. All processes that share a store must say the
+   * same. Default: 1, all keys of a table are in one group.
+   */
+  readonly buckets?: number
   /** Values of the keys, in their order; `null` where nothing is kept. One round trip, whatever the number of keys. */
   read(keys: readonly string[]): Promise<(string | null)[]>
   /**

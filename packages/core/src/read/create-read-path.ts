@@ -1,6 +1,6 @@
 import type { Condition } from '../model/condition.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from '../model/facts.ts'
-import type { Scheme } from '../model/keys.ts'
+import type { Scheme, TableKeys } from '../model/keys.ts'
 import type { BypassReason } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, RecordSource, TableSettings } from '../model/record.ts'
 import type { MatchedKeys, NamedTable, ReadPath } from '../ports/paths.ts'
@@ -21,6 +21,7 @@ export interface ReadPathWith {
   /** Settings of a cached relation; undefined: it is not cached. */
   settings(relation: RelationFacts): TableSettings | undefined
   schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[]
+  keys(relation: RelationFacts, facts: CatalogFacts): TableKeys
   /** Undefined until the driver's parsers have been tried. */
   identity(): PayloadIdentity | undefined
   match(
@@ -103,7 +104,8 @@ export class RecordReadPath implements ReadPath {
     const relation = findRelation(facts, table.schema, table.name)
     const settings = relation && this.#with.settings(relation)
     if (!relation || !settings) return 'untracked-table'
-    return recordSource(names, relation, facts, settings, identity, this.#with.schemes(relation, facts))
+    const schemes = this.#with.schemes(relation, facts)
+    return recordSource(names, relation, facts, settings, identity, schemes, this.#with.keys(relation, facts))
   }
 
   /** What changes from one moment to the next. */

@@ -38,6 +38,8 @@ interface Wanted {
   readonly key: LookupKey
   readonly entryKey: string
   readonly stampKey: string
+  /** The copy of the table's epoch that lies beside the stamp. */
+  readonly epochKey: string
   readonly head: string
   /** For people. */
   readonly label: string
@@ -46,6 +48,7 @@ interface Wanted {
   /** Values that a row of this source has. */
   readonly width: number
   stamp: string | null
+  epoch: string | null
   /** The stamp was minted by this read, so its life has only begun. */
   minted: boolean
   /** The payload of a valid entry that begins with its times. */
@@ -59,10 +62,11 @@ export async function peekRecord(
   key: LookupKey,
 ): Promise<'hit' | 'miss' | 'unknown'> {
   const one = name(lookup, key)
-  const texts = await store.read([one.entryKey, one.stampKey, lookup.source.keys.epoch])
+  const texts = await store.read([one.entryKey, one.stampKey, one.epochKey])
   if (!texts) return 'unknown'
   one.stamp = texts[1] ?? null
-  return validRow({ payloads }, texts[0] ?? null, one, texts[2] ?? null) === undefined ? 'miss' : 'hit'
+  one.epoch = texts[2] ?? null
+  return validRow({ payloads }, texts[0] ?? null, one) === undefined ? 'miss' : 'hit'
 }
 
 /**
@@ -102,24 +106,24 @@ interface Tools extends ReadWith {
 async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
   const { source, kind } = lookup
   const one = name(lookup, lookup.keys[0] as LookupKey)
-  const keys = [one.entryKey, one.stampKey, source.keys.epoch]
+  const keys = [one.entryKey, one.stampKey, one.epochKey]
   // A trip within the process is not worth sparing.
   const strange = !tools.store.processLocal && !tools.familiar.meet(one.stampKey) && !tools.closed()
-  const minting = strange ? mintStrange(tools, one.stampKey, source.keys.epoch) : undefined
+  const minting = strange ? mintStrange(tools, one) : undefined
   const texts = await tools.store.read(keys)
   const minted = minting && (await minting)
   if (!texts) return { bypass: 'store-failed' }
   one.stamp = texts[1] ?? minted?.[0] ?? null
   one.minted = minted !== undefined
-  const epoch = texts[2] ?? minted?.[1] ?? null
-  const row = validRow(tools, texts[0] as string | null, one, epoch)
+  one.epoch = texts[2] ?? minted?.[1] ?? null
+  const row = validRow(tools, texts[0] as string | null, one)
   if (row !== undefined) {
     tools.voice.hit(source.label, kind, row === null)
-    if (one.timed !== undefined) refresh(tools, lookup, [one], epoch as string, load)
+    if (one.timed !== undefined) refresh(tools, lookup, [one], load)
     return { rows: [row] }
   }
   tools.voice.miss(source.label, kind)
-  const filled = await fill(tools, lookup, [one], epoch, load)
+  const filled = await fill(tools, lookup, [one], load)
   return filled === 'ambiguous' ? { bypass: 'records-lost' } : { rows: filled }
 }
 
@@ -127,7 +131,7 @@ async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise
  * Takes or mints a row's stamp in the trip that looks the entry up, before any query all the same; and its table's where
  * that was not asked for of late: it is nearly always there.
  */
-function mintStrange({ store, stampTtlMs, familiar }: Tools, stampKey: string, epochKey: string) {
+function mintStrange({ store, stampTtlMs, familiar }: Tools, { stampKey, epochKey }: Wanted) {
   const wanted = familiar.meet(epochKey) ? [stampKey] : [stampKey, epochKey]
   const stamps = wanted.map((key) => ({ key, text: newStamp() }))
   return store.mint(stamps, stampTtlMs)
@@ -135,9 +139,8 @@ function mintStrange({ store, stampTtlMs, familiar }: Tools, stampKey: string, e
 
 async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
   const wanted = lookup.keys.map((key) => name(lookup, key))
-  const found = await lookUp(tools, lookup, wanted)
-  if (!found) return { bypass: 'store-failed' }
-  const { rows, epoch } = found
+  const rows = await lookUp(tools, lookup, wanted)
+  if (!rows) return { bypass: 'store-failed' }
   const timed = wanted.filter((one) => one.timed !== undefined)
   const missing = rows.flatMap((row, at) => (row === undefined ? [at] : []))
   if (missing.length > 0) {
@@ -145,7 +148,6 @@ async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promis
       tools,
       lookup,
       missing.map((at) => wanted[at] as Wanted),
-      epoch,
       load,
     )
     if (filled === 'ambiguous') return { bypass: 'records-lost' }
@@ -154,49 +156,51 @@ async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promis
     })
   }
   // Only now: the query for what is missing has somebody who waits, and comes first.
-  if (timed.length > 0) refresh(tools, lookup, timed, epoch as string, load)
+  if (timed.length > 0) refresh(tools, lookup, timed, load)
   return { rows: rows as RecordRow[] }
 }
 
 function name(lookup: Lookup, key: LookupKey): Wanted {
   const { source, scheme, scope } = lookup
-  const prefix = source.prefixes.get(scheme.name) as string
+  const ownKey = stampKey(scheme, key.tokens)
+  const bucket = scheme.spread ? (source.keys.bucketOf(ownKey) as number) : 0
+  const prefix = source.prefixes.get(scheme.name)?.[bucket] as string
   return {
     key,
     entryKey: prefix + (scope.length <= LONGEST_SCOPE ? scope : `#${digest(scope)}`) + entryTail(key.tokens),
-    stampKey: stampKey(scheme, key.tokens),
+    stampKey: ownKey,
+    epochKey: source.keys.epochs[bucket] as string,
     head: entryHead(source.fingerprint + scheme.name + scope + identityOf(key.tokens)),
     label: source.label,
     maxBytes: source.settings.maxBytes,
     width: source.columns.length,
     stamp: null,
+    epoch: null,
     minted: false,
     timed: undefined,
   }
 }
 
-interface Found {
-  readonly rows: (RecordRow | undefined)[]
-  readonly epoch: string | null
-}
-
-/** One read of the store for the whole lookup: each key's entry and stamp, and the table's epoch once. */
-async function lookUp(tools: ReadWith, lookup: Lookup, wanted: readonly Wanted[]): Promise<Found | undefined> {
+/** One read of the store for the whole lookup: each key's entry and stamp, and each copy of the table's epoch once. */
+async function lookUp(
+  tools: ReadWith,
+  lookup: Lookup,
+  wanted: readonly Wanted[],
+): Promise<(RecordRow | undefined)[] | undefined> {
   const { store, voice } = tools
   const keys: string[] = []
   for (const one of wanted) keys.push(one.entryKey, one.stampKey)
-  keys.push(lookup.source.keys.epoch)
-  const texts = await store.read(keys)
+  const epochs = [...new Set(wanted.map(({ epochKey }) => epochKey))]
+  const texts = await store.read([...keys, ...epochs])
   if (!texts) return undefined
-  const epoch = texts[texts.length - 1] as string | null
-  const rows = wanted.map((one, at) => {
+  return wanted.map((one, at) => {
     one.stamp = texts[2 * at + 1] as string | null
-    const row = validRow(tools, texts[2 * at] as string | null, one, epoch)
+    one.epoch = texts[keys.length + epochs.indexOf(one.epochKey)] as string | null
+    const row = validRow(tools, texts[2 * at] as string | null, one)
     if (row === undefined) voice.miss(lookup.source.label, lookup.kind)
     else voice.hit(lookup.source.label, lookup.kind, row === null)
     return row
   })
-  return { rows, epoch }
 }
 
 /** The row of an entry whose identity and stamps hold; anything else, damage included, is a miss. */
@@ -204,12 +208,11 @@ function validRow(
   { payloads, voice }: Pick<ReadWith, 'payloads'> & Partial<Pick<ReadWith, 'voice'>>,
   entry: string | null,
   one: Wanted,
-  epoch: string | null,
 ): RecordRow | undefined {
-  if (entry === null || !isStamp(one.stamp) || !isStamp(epoch)) return undefined
-  const payload = readEntry(entry, one.head, one.stamp, epoch)
+  if (entry === null || !isStamp(one.stamp) || !isStamp(one.epoch)) return undefined
+  const payload = readEntry(entry, one.head, one.stamp, one.epoch)
   if (payload === undefined) return undefined
-  const text = payloads.unwrap(payload, aboutRecord(one, epoch), one.maxBytes + TIMING_LENGTH)
+  const text = payloads.unwrap(payload, aboutRecord(one), one.maxBytes + TIMING_LENGTH)
   const row = rowOf(text, one.width)
   if (row === undefined) voice?.payloadRefused(one.label, refusalOf(text))
   else if (typeof text === 'string' && withoutTiming(text) !== text) one.timed = text
@@ -227,45 +230,45 @@ function rowOf(text: ReturnType<Payloads['unwrap']>, width: number): RecordRow |
 }
 
 /** What a record is bound to. */
-const aboutRecord = ({ entryKey, head, stamp }: Wanted, epoch: string): string => `${entryKey}\n${head}${stamp}${epoch}`
+const aboutRecord = ({ entryKey, head, stamp, epoch }: Wanted): string => `${entryKey}\n${head}${stamp}${epoch}`
 
 /** Hits are served; those of their entries whose time has come are filled anew behind them, under the stamps they have. */
-function refresh(tools: Tools, lookup: Lookup, hits: readonly Wanted[], epoch: string, load: LoadRecords): void {
+function refresh(tools: Tools, lookup: Lookup, hits: readonly Wanted[], load: LoadRecords): void {
   const { refresh: settings } = lookup.source.settings
   if (!settings || tools.closed()) return
   const now = wallNow(tools.clock)
   const due = hits.filter((one) => {
     const timing = timingOf(one.timed as string)
-    return timing && isDue(timing, settings, now, tools.random()) && !tools.flights.has(flightName(one, epoch))
+    return timing && isDue(timing, settings, now, tools.random()) && !tools.flights.has(flightName(one))
   })
   if (due.length === 0) return
   // Their stamps are as old as they: they need a longer life than they have.
   for (const one of due) one.minted = false
-  const names = due.map((one) => flightName(one, epoch))
-  tools.refreshes.start(lookup.source.label, () =>
-    lead(tools, lookup, { own: due, names, epoch, background: true }, load),
-  )
+  const names = due.map(flightName)
+  tools.refreshes.start(lookup.source.label, () => lead(tools, lookup, { own: due, names, background: true }, load))
 }
 
-const flightName = (one: Wanted, epoch: string): string => `${one.entryKey}\n${one.stamp}${epoch}${one.head}`
+const flightName = (one: Wanted): string => `${one.entryKey}\n${one.stamp}${one.epoch}${one.head}`
+
+/** Both of its stamps are had: an answer may be stored under them, and shared. */
+const isTaken = ({ stamp, epoch }: Wanted): boolean => isStamp(stamp) && isStamp(epoch)
 
 /** Answers the missing keys in order: joined flights where the stamps are the same, one query for all the others. */
 async function fill(
   tools: Tools,
   lookup: Lookup,
   missing: readonly Wanted[],
-  epochSeen: string | null,
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
-  const epoch = await takeStamps(tools, lookup, missing, epochSeen)
-  const names = missing.map((one) => (epoch && isStamp(one.stamp) ? flightName(one, epoch) : undefined))
+  await takeStamps(tools, missing)
+  const names = missing.map((one) => (isTaken(one) ? flightName(one) : undefined))
   // Joined only under the very same stamps: a flight begun before a write carries the stamps from before it. And only
   // for the very same row, whatever the hashes in its key say.
   const joined = names.map((flight) => (flight === undefined ? undefined : tools.flights.join(flight)))
   const own = missing.filter((_, at) => !joined[at])
   const ownNames = names.filter((_, at) => !joined[at])
   const loading =
-    own.length > 0 ? lead(tools, lookup, { own, names: ownNames, epoch, background: false }, load) : Promise.resolve([])
+    own.length > 0 ? lead(tools, lookup, { own, names: ownNames, background: false }, load) : Promise.resolve([])
   // Waiting for others starts before our own query ends; a failure of ours is told below.
   loading.catch(() => undefined)
   const shared = await Promise.all(joined.map((flight) => flight && land(tools, lookup, flight)))
@@ -305,25 +308,23 @@ async function land(
   return typeof text === 'string' ? decodeRow(text) : text
 }
 
-/** Takes the stamps that were seen and mints the missing ones, before the query. The epoch, or null: nothing is stored. */
-async function takeStamps(
-  { store, stampTtlMs, closed }: ReadWith,
-  lookup: Lookup,
-  missing: readonly Wanted[],
-  epochSeen: string | null,
-): Promise<string | null> {
-  if (closed()) return null
+/** Takes the stamps that were seen and mints the missing ones, before the query. Without an epoch nothing is stored. */
+async function takeStamps({ store, stampTtlMs, closed }: ReadWith, missing: readonly Wanted[]): Promise<void> {
+  if (closed()) {
+    for (const one of missing) one.epoch = null
+    return
+  }
   const absent = missing.filter(({ stamp }) => stamp === null)
-  const wants = absent.map((one) => ({ key: one.stampKey, text: newStamp() }))
-  if (epochSeen === null) wants.push({ key: lookup.source.keys.epoch, text: newStamp() })
-  if (wants.length === 0) return isStamp(epochSeen) ? epochSeen : null
+  const epochs = new Set(missing.flatMap(({ epoch, epochKey }) => (epoch === null ? [epochKey] : [])))
+  const wants = [...absent.map(({ stampKey }) => stampKey), ...epochs].map((key) => ({ key, text: newStamp() }))
+  if (wants.length === 0) return
   const minted = await store.mint(wants, stampTtlMs)
   absent.forEach((one, at) => {
     one.stamp = minted?.[at] ?? null
     one.minted = true
   })
-  const epoch = epochSeen ?? minted?.[absent.length] ?? null
-  return isStamp(epoch) ? epoch : null
+  const mintedEpochs = new Map([...epochs].map((key, at) => [key, minted?.[absent.length + at] ?? null]))
+  for (const one of missing) one.epoch ??= mintedEpochs.get(one.epochKey) ?? null
 }
 
 /** Keys that one query is to be run for. */
@@ -331,7 +332,6 @@ interface Leading {
   readonly own: readonly Wanted[]
   /** Their names as flights; undefined where nothing may be stored. */
   readonly names: readonly (string | undefined)[]
-  readonly epoch: string | null
   readonly background: boolean
 }
 
@@ -348,7 +348,7 @@ async function lead(
   leading: Leading,
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
-  const { own, names, epoch } = leading
+  const { own, names } = leading
   const took = stopwatch(tools.clock)
   const query = () =>
     tools.limit.run(async () => ({ rows: await took.of(() => load(own.map(({ key }) => key))), found: false }))
@@ -363,8 +363,8 @@ async function lead(
   let stored = false
   try {
     const { rows, found } = await loading
-    if (rows !== 'ambiguous' && epoch && !found)
-      stored = keep(tools, lookup, own, await texts, { epoch, costMs: took.ms })
+    if (rows !== 'ambiguous' && !found && own.some(({ epoch }) => isStamp(epoch)))
+      stored = keep(tools, lookup, own, await texts, took.ms)
     return rows
   } finally {
     for (const flight of names) if (flight !== undefined) tools.flights.land(flight)
@@ -376,27 +376,21 @@ async function lead(
 function claim(
   tools: Tools,
   { source }: Lookup,
-  { own, epoch, background }: Leading,
+  { own, names, background }: Leading,
   query: () => Limited<Loaded>,
 ): Running<Loaded> {
   const [one, another] = own
-  if (!one || another || !isStamp(one.stamp) || !epoch) return { ...query(), end: () => {} }
-  const look = (token: string) => lookAgain(tools, one, source.keys.epoch, epoch, token)
-  const { entryKey, stamp, head } = one
-  return tools.tokens.run({ table: source.label, entryKey, under: stamp + epoch + head, background, look, query })
+  if (!one || another || names[0] === undefined) return { ...query(), end: () => {} }
+  const look = (token: string) => lookAgain(tools, one, token)
+  const { entryKey, stamp, epoch, head } = one
+  return tools.tokens.run({ table: source.label, entryKey, under: `${stamp}${epoch}${head}`, background, look, query })
 }
 
 /** What another process may have filled since, valid under the stamps that were taken; or whether it still may. */
-async function lookAgain(
-  { store, closed, payloads }: Tools,
-  one: Wanted,
-  epochKey: string,
-  epoch: string,
-  tokenKey: string,
-): Promise<Look<Loaded>> {
-  const texts = await store.read([one.entryKey, tokenKey, one.stampKey, epochKey])
-  if (!texts || closed() || texts[2] !== one.stamp || texts[3] !== epoch) return 'gone'
-  const row = validRow({ payloads }, texts[0] as string | null, one, epoch)
+async function lookAgain({ store, closed, payloads }: Tools, one: Wanted, tokenKey: string): Promise<Look<Loaded>> {
+  const texts = await store.read([one.entryKey, tokenKey, one.stampKey, one.epochKey])
+  if (!texts || closed() || texts[2] !== one.stamp || texts[3] !== one.epoch) return 'gone'
+  const row = validRow({ payloads }, texts[0] as string | null, one)
   if (row !== undefined) return { found: { rows: [row], found: true } }
   return texts[1] === null ? 'gone' : 'not-yet'
 }
@@ -409,7 +403,7 @@ function keep(
   lookup: Lookup,
   own: readonly Wanted[],
   texts: readonly (string | null | undefined)[],
-  { epoch, costMs }: { readonly epoch: string; readonly costMs: number },
+  costMs: number,
 ): boolean {
   const { source } = lookup
   let stored = true
@@ -424,11 +418,11 @@ function keep(
     const ttl = timeToLive(tools, lookup, text === null)
     const timing = source.settings.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttl, costMs }
     const payload = timing ? withTiming(timing, text ?? '') : (text as string | null)
-    const wrapped = tools.payloads.wrap(payload, aboutRecord(one, epoch))
-    const entry = formatEntry(one.head, one.stamp as string, epoch, wrapped)
+    const wrapped = tools.payloads.wrap(payload, aboutRecord(one))
+    const entry = formatEntry(one.head, one.stamp as string, one.epoch as string, wrapped)
     // A call may ask for a longer life than its table's settings give.
     const stampTtl = Math.max(tools.stampTtlMs, 2 * ttl)
-    tools.store.write(one.entryKey, entry, ttl, toKeepAlive(tools, one, source.keys.epoch, stampTtl), stampTtl)
+    tools.store.write(one.entryKey, entry, ttl, toKeepAlive(tools, one, stampTtl), stampTtl)
     tools.voice.fill(source.label, lookup.kind)
   })
   return stored
@@ -438,7 +432,8 @@ function keep(
 const EXTENSIONS = 8
 
 /** The stamps whose life must be raised for this entry to be of use to its end. */
-function toKeepAlive({ clock, extended, stampTtlMs }: Tools, one: Wanted, epoch: string, stampTtl: number): string[] {
+function toKeepAlive({ clock, extended, stampTtlMs }: Tools, one: Wanted, stampTtl: number): string[] {
+  const { epochKey: epoch } = one
   // A longer life than usual was asked for: then nothing that was done before is enough.
   if (stampTtl > stampTtlMs) return [one.stampKey, epoch]
   const stamps = one.minted ? [] : [one.stampKey]
@@ -449,7 +444,7 @@ function toKeepAlive({ clock, extended, stampTtlMs }: Tools, one: Wanted, epoch:
 }
 
 function refuseFill({ closed }: ReadWith, one: Wanted, text: string | null | undefined, maxBytes: number) {
-  if (!isStamp(one.stamp)) return 'stamp-lost'
+  if (!isTaken(one)) return 'stamp-lost'
   if (text === undefined) return 'not-encodable'
   if (text !== null && text.length > maxBytes) return 'too-large'
   return closed() ? 'gate-closed' : undefined

@@ -1,5 +1,5 @@
 import type { CatalogFacts, RelationFacts } from '../model/facts.ts'
-import { digest, prefixed, type Scheme, TableKeys } from '../model/keys.ts'
+import { digest, prefixed, type Scheme, type TableKeys } from '../model/keys.ts'
 import type { RecordSource, TableSettings } from '../model/record.ts'
 import type { BypassReason } from '../ports/events.ts'
 
@@ -29,13 +29,13 @@ export function recordSource(
   settings: TableSettings,
   identity: PayloadIdentity,
   tableSchemes: readonly Scheme[],
+  keys: TableKeys,
 ): RecordSource | BypassReason {
   const refusal = refuse(relation, settings)
   if (refusal) return refusal
   const slots = recordSlots(names, settings)
   const kept = names.filter((_, column) => (slots[column] as number) >= 0)
   if (kept.some((name) => !relation.columns.has(name))) return 'catalog-unknown'
-  const keys = new TableKeys(identity.namespace, facts.database, relation.schema, relation.name)
   const schemes = tableSchemes.filter(
     ({ kind, columns }) => isKey(kind, settings) && columns.every((column) => names.includes(column)),
   )
@@ -55,7 +55,12 @@ export function recordSource(
     schemeColumns: new Map(
       schemes.map((scheme) => [scheme.name, scheme.columns.map((column) => names.indexOf(column))]),
     ),
-    prefixes: new Map(schemes.map((scheme) => [scheme.name, keys.entryPrefix(digest(fingerprint + scheme.name))])),
+    prefixes: new Map(
+      schemes.map(({ name }) => {
+        const named = digest(fingerprint + name)
+        return [name, keys.epochs.map((_, bucket) => keys.entryPrefix(named, bucket))]
+      }),
+    ),
     fingerprint,
   }
 }
@@ -99,6 +104,7 @@ export function environmentText(facts: CatalogFacts, identity: PayloadIdentity):
     facts.systemIdentifier,
     facts.serverAddress,
     facts.timeline,
+    facts.incarnation,
     identity.instance,
     identity.driver,
     identity.parsers,

@@ -154,14 +154,16 @@ export class ResultPath implements ResultPort {
     const bound = this.#bind(plan, params)
     const tagKeys = tags.map((tag) => this.#with.tagKey(tag, this.#with.facts() as CatalogFacts))
     const named = this.#with.payloads.nameOf(tail)
-    const stamps = [...new Set([...bound.dependencies.map(({ key }) => key), ...plan.whole, ...tagKeys])].sort(byBytes)
+    const structural = [...bound.dependencies.map(({ key }) => key), ...plan.whole]
+    const stamps = [...new Set([...structural, ...tagKeys])].sort(byBytes)
+    const { prefix, epochs } = homeOf(plan, structural)
     return {
       label: plan.label,
       kind: plan.kind,
-      entryKey: plan.prefix + digest(named),
+      entryKey: prefix + digest(named),
       head: entryHead(plan.id + named),
-      stamps: [...stamps, ...plan.epochs],
-      epochs: plan.epochs.length,
+      stamps: [...stamps, ...epochs],
+      epochs: epochs.length,
       dependencies: bound.dependencies,
       reached: plan.reached,
       learn: plan.learns.length > 0 ? (rows) => learnedFrom(plan, rows, mostStamps(plan) - stamps.length) : undefined,
@@ -207,6 +209,24 @@ export class ResultPath implements ResultPort {
 
 const nameOf = ({ structure, named }: ResultQuestion): string =>
   `${structure}\n${named.map(({ schema = '', name }) => `${schema.length}:${schema}${name.length}:${name}`).join('')}`
+
+/**
+ * Where an answer lies, and which copies of its epochs it checks: beside the first stamp that it rests on, so that an answer
+ * on one class needs one node of a store that has several. Without buckets it is always the same place.
+ */
+function homeOf(
+  { keysByTable, named, epochs }: ResultPlan,
+  stamps: readonly string[],
+): { readonly prefix: string; readonly epochs: readonly string[] } {
+  const [first] = keysByTable.values()
+  if (!first || first.epochs.length === 1) return { prefix: first?.entryPrefix(named) ?? '', epochs }
+  const [beside] = [...stamps].sort(byBytes)
+  const all = [...keysByTable.values()]
+  const home = beside === undefined ? first : (all.find((keys) => keys.bucketOf(beside) !== undefined) ?? first)
+  const bucket = (beside !== undefined && home.bucketOf(beside)) || 0
+  const copies = all.map((keys) => (keys === home ? (keys.epochs[bucket] as string) : keys.epoch))
+  return { prefix: home.entryPrefix(named, bucket), epochs: copies.sort(byBytes) }
+}
 
 const mostStamps = ({ settings }: ResultPlan): number => (settings.rows ? MAX_STAMPS_WITH_ROWS : MAX_STAMPS)
 
@@ -390,7 +410,7 @@ class Planner {
       epochs: [...keysByTable.values()].map(({ epoch }) => epoch).sort(byBytes),
       learns,
       adds,
-      prefix: first ? (keysByTable.get(first.id) as TableKeys).entryPrefix(digest(id)) : '',
+      named: digest(id),
       settings,
     }
   }

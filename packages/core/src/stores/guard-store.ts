@@ -50,6 +50,7 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
   return {
     name: store.name,
     processLocal: store.processLocal,
+    buckets: store.buckets ?? 1,
     read: (keys) => reads.read(keys),
     mint: (stamps, ttlMs) =>
       new Promise<Values | undefined>((settle) =>

@@ -99,7 +99,7 @@ class QueuedDelivery implements Delivery {
   }
 
   async deliver(batch: Invalidation): Promise<'delivered' | 'queued'> {
-    if (keysToRemove(batch.tables).length === 0 && registersOf(batch.tables).length === 0) return 'delivered'
+    if (batch.tables.every(isNothing)) return 'delivered'
     // After close() no loop sends what waits, so each batch gets its own attempt.
     const left = !this.pending || this.#closed ? await this.#remove(batch.tables) : batch.tables
     if (left.length === 0) return 'delivered'
@@ -114,13 +114,13 @@ class QueuedDelivery implements Delivery {
   /** Removes what the tables name, and the epochs of those that the register does not confirm. Answers what is left. */
   async #remove(tables: readonly InvalidatedTable[]): Promise<readonly InvalidatedTable[]> {
     const registers = registersOf(tables)
-    const keys = keysToRemove(tables)
+    const keys = keysToRemove(tables, this.#store.buckets)
     if (registers.length === 0) return (await this.#store.remove(keys)) ? [] : tables
     const sights = await this.#store.removeAndLook(keys, registers)
     if (!sights) return tables
     const wide = this.#doubt(tables, new Map(registers.map((register, at) => [register, sights[at] ?? null])))
     if (wide.length === 0) return []
-    const done = await this.#store.remove(keysToRemove(wide))
+    const done = await this.#store.remove(keysToRemove(wide, this.#store.buckets))
     return done ? [] : wide
   }
 
@@ -169,7 +169,7 @@ class QueuedDelivery implements Delivery {
 
   async #sendAll(): Promise<void> {
     while (!this.#waiting.isEmpty) {
-      if (await this.#send(this.#waiting.take(KEYS_PER_ATTEMPT))) continue
+      if (await this.#send(this.#waiting.take(KEYS_PER_ATTEMPT, this.#store.buckets))) continue
       this.#retryLater()
       return
     }
@@ -180,7 +180,7 @@ class QueuedDelivery implements Delivery {
     this.#sending = slice
     const left = await this.#remove(slice.tables)
     this.#sending = undefined
-    if (left.length === 0) this.#sent += keysToRemove(slice.tables).length
+    if (left.length === 0) this.#sent += keysToRemove(slice.tables, 1).length
     else this.#keep({ tables: left })
     return left.length === 0
   }
@@ -194,6 +194,9 @@ class QueuedDelivery implements Delivery {
     this.#emit({ type: 'delivered', keys, waitedMs })
   }
 }
+
+/** True where there is neither a key to remove nor a register to ask. */
+const isNothing = ({ keys, derived }: InvalidatedTable): boolean => keys !== 'all' && keys.length === 0 && !derived
 
 /** The registers that must confirm what keys were derived under; a table that falls as a whole asks none. */
 function registersOf(tables: readonly InvalidatedTable[]): string[] {

@@ -1,4 +1,5 @@
 import type { DerivedUnder, InvalidatedTable } from '../model/invalidation.ts'
+import { epochCopies } from '../model/keys.ts'
 
 export interface PendingCounts {
   /** Single keys that wait. */
@@ -56,11 +57,11 @@ export class PendingKeys {
     return turned
   }
 
-  /** Takes at most `maxKeys` keys out; epochs first, because each stands for most. */
-  take(maxKeys: number): PendingSlice {
+  /** Takes at most `maxKeys` keys out; epochs, of so many `copies`, first, because each stands for most. */
+  take(maxKeys: number, copies = 1): PendingSlice {
     const taken = new PendingKeys()
     for (const epoch of this.#epochsFirst()) {
-      const room = maxKeys - taken.#keys - taken.#epochs
+      const room = maxKeys - taken.#keys - taken.#epochs * copies
       if (room <= 0) break
       const derived = this.#derived.get(epoch)
       taken.add({ epoch, keys: this.#takeFrom(epoch, room), ...(derived && { derived }) })
@@ -121,11 +122,11 @@ export class PendingKeys {
   }
 }
 
-/** The keys to remove for these tables, each once. */
-export function keysToRemove(tables: readonly InvalidatedTable[]): string[] {
+/** The keys to remove for these tables, each once; an epoch in all its copies, which are as many as the store has buckets. */
+export function keysToRemove(tables: readonly InvalidatedTable[], buckets: number): string[] {
   const keys = new Set<string>()
   for (const { epoch, keys: own } of tables) {
-    if (own === 'all') keys.add(epoch)
+    if (own === 'all') for (const copy of epochCopies(epoch, buckets)) keys.add(copy)
     else for (const key of own) keys.add(key)
   }
   return [...keys]

@@ -589,11 +589,11 @@ export class WriteThrough implements WritePath {
     if (doubtsFacts(error)) this.#with.expireFacts()
   }
 
-  /** What the catalog says changed: those tables and what a write to them may reach. */
-  async catalogChanged(tables: readonly RelationId[], triggersCame: boolean): Promise<void> {
+  /** What the catalog says changed: those tables and what a write to them may reach; or everything, and why. */
+  async catalogChanged(tables: readonly RelationId[], everything: EpochReason | undefined): Promise<void> {
     const changes = new Changes()
     const facts = this.#with.facts()
-    if (triggersCame) changes.addEverything('catalog-changed')
+    if (everything) changes.addEverything(everything)
     for (const id of tables) {
       const relation = facts?.relations.get(id)
       if (facts && relation) this.#addWhole(changes, facts, relation, 'catalog-changed')
@@ -835,8 +835,10 @@ const notDelivered = (): AsideError =>
   )
 
 function questionOf(statement: WriteStatement, relation: RelationFacts): WriteQuestion {
-  const { values, where, names } = statement
-  return { ...statement, relation, atMost: values ?? (where && boundByKey(where, names, relation)) }
+  const { op, changed, computed, conflict, from, returning, nameable, native, values, where, names } = statement
+  const atMost = values ?? (where && boundByKey(where, names, relation))
+  // Member by member: V8 is slow to copy an object and add to it, and this is done with every write.
+  return { op, relation, changed, computed, conflict, from, atMost, returning, nameable, native }
 }
 
 /** All that a write may have made stale of which nothing more is known than that it was begun. */

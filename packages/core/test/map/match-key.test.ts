@@ -24,6 +24,7 @@ const facts = {
   systemIdentifier: '',
   serverAddress: '',
   timeline: '',
+  incarnation: '',
 } as unknown as CatalogFacts
 const identity = { namespace: 'n', driver: 'node-postgres', parsers: '', instance: '', sealing: '' }
 
@@ -31,8 +32,8 @@ const noChoice = { lists: [], sensitive: new Set<string>() }
 
 function sourceOf(primaryKey: string[], uniqueKeys: string[][]): RecordSource {
   const table = relation(kinds, { primaryKey, uniqueKeys, leadingColumns: ['a', 'hall'] })
-  const schemes = tableSchemes(table, new TableKeys('n', 'd', table.schema, table.name), noChoice)
-  const source = recordSource(names, table, facts, settings, identity, schemes)
+  const keys = new TableKeys('n', 'd', table.schema, table.name)
+  const source = recordSource(names, table, facts, settings, identity, tableSchemes(table, keys, noChoice), keys)
   if (typeof source === 'string') throw new Error(source)
   return source
 }
