@@ -97,15 +97,17 @@ describe.each(redisLibraries)('redisStore over $name', (library) => {
     }
     const [seconds] = (await watcher.sendCommand(['TIME'])) as unknown as [string, string]
     const now = Number(seconds) * 1000
-    await watcher.hSet('young', { v: '1', b: String(now - 3_000) })
-    await watcher.hSet('old', { v: '1', b: String(now - 600_000) })
+    await two.store.read(['k'])
+    const i = two.store.incarnations?.of('k') ?? ''
+    await watcher.hSet('young', { v: '1', b: String(now - 3_000), i })
+    await watcher.hSet('old', { v: '1', b: String(now - 600_000), i })
     const before = await timesAsked()
     expect(await ageOf('young')).toBeGreaterThanOrEqual(3_000)
     expect(await ageOf('young')).toBeLessThan(MINUTE)
     expect(await timesAsked()).toBe(before + 2)
     for (let looks = 0; looks < 3; looks++) expect(await ageOf('old')).toBeGreaterThanOrEqual(600_000)
     expect(await timesAsked()).toBe(before + 3)
-    await watcher.hSet('old', { v: '2', b: String(now + 1_000) })
+    await watcher.hSet('old', { v: '2', b: String(now + 1_000), i })
     expect(await ageOf('old')).toBeLessThan(6_000)
     expect(await timesAsked()).toBe(before + 3)
     await watcher.del('old')

@@ -3,30 +3,36 @@ import type { Command, Connection } from './connection.ts'
 import { wholeMs } from './expiry.ts'
 
 /**
- * A register is one hash: `v` its version, `b` when it was born; `p…` per party its time and the digest of its parts,
+ * A register is one hash: `v` its version, `b` when it was born, `i` the incarnation of the server in which it was; `p…` per party its time and the digest of its parts,
  * `c…` per digest the parts themselves (once for all processes of one configuration), `n…` per new part its mark.
  *
  * Answers `need parts` where the digest is not known yet: a visit brings the parts only when they are asked for.
  */
 const ENTER = `
 local key, party, digest, mint, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local life, settled, parts = tonumber(ARGV[5]), cjson.decode(ARGV[6]), ARGV[7]
+local life, settled, parts, incarnation = tonumber(ARGV[5]), cjson.decode(ARGV[6]), ARGV[7], ARGV[8]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local version, born
+local version, born, within
 local parties, configs, marks = {}, {}, {}
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local kind, name, value = string.sub(fields[i], 1, 1), string.sub(fields[i], 2), fields[i + 1]
   if kind == 'v' then version = value
   elseif kind == 'b' then born = value
+  elseif kind == 'i' then within = value
   elseif kind == 'p' then
     local space = string.find(value, ' ', 1, true)
     parties[name] = { till = tonumber(string.sub(value, 1, space - 1)), digest = string.sub(value, space + 1) }
   elseif kind == 'c' then configs[name] = value
   elseif kind == 'n' then marks[name] = value
   end
+end
+-- Out of another incarnation it is not all that was registered: as good as lost.
+if within ~= incarnation then
+  redis.call('DEL', key)
+  version, parties, configs, marks = nil, {}, {}, {}
 end
 if not configs[digest] then
   if parts == '' then return 'need parts' end
@@ -59,7 +65,7 @@ end
 local created = version == nil
 if created then
   version, born = mint, string.format('%.0f', now)
-  redis.call('HSET', key, 'v', version, 'b', born)
+  redis.call('HSET', key, 'v', version, 'b', born, 'i', incarnation)
 end
 local before = digests()
 local alone = '1'
@@ -128,18 +134,20 @@ export async function enterRegister(
   connection: Connection,
   register: string,
   visit: RegisterVisit,
+  incarnation: string,
 ): Promise<RegisterAnswer> {
-  const first = await connection.run(enterCommand(register, visit, ''))
-  const answer = first === NEED_PARTS ? await connection.run(enterCommand(register, visit, partsText(visit))) : first
+  const enter = (parts: string) => connection.run(enterCommand(register, visit, [parts, incarnation]))
+  const first = await enter('')
+  const answer = first === NEED_PARTS ? await enter(partsText(visit)) : first
   return answerOf(answer as Answer, visit)
 }
 
 const partsText = ({ parts }: RegisterVisit): string => JSON.stringify(parts)
 
-function enterCommand(register: string, visit: RegisterVisit, parts: string): Command {
+function enterCommand(register: string, visit: RegisterVisit, more: readonly string[]): Command {
   const { party, digest, mint, known, lifeMs, settled } = visit
   const marks = JSON.stringify(settled.flatMap(({ part, mark }) => [part, mark]))
-  const args = [party, digest, mint, known ?? '', wholeMs(lifeMs), marks, parts]
+  const args = [party, digest, mint, known ?? '', wholeMs(lifeMs), marks, ...more]
   return { name: 'EVAL', before: [ENTER, '1'], keys: [register], args }
 }
 
@@ -174,22 +182,27 @@ export class RegisterLooks {
   /** The commands of one look, to be sent behind others; and what their answers say. */
   at(registers: readonly string[]): {
     readonly commands: readonly Command[]
-    read(answers: readonly unknown[]): (RegisterSight | null)[]
+    read(answers: readonly unknown[], incarnation: string | undefined): (RegisterSight | null)[]
   } {
     const asksTime = registers.some((register) => !this.#grown.has(register))
-    const looks = registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b'] }))
+    const looks = registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b', 'i'] }))
     return {
       commands: asksTime ? [...looks, { name: 'TIME', keys: [] }] : looks,
-      read: (answers) => {
+      read: (answers, incarnation) => {
         const nowMs = asksTime ? timeOf(answers.at(-1)) : undefined
-        return registers.map((register, at) => this.#sightOf(register, answers[at], nowMs))
+        return registers.map((register, at) => this.#sightOf(register, answers[at] as Fields, incarnation, nowMs))
       },
     }
   }
 
-  #sightOf(register: string, answer: unknown, nowMs: number | undefined): RegisterSight | null {
-    const [version, born] = answer as [string | null, string | null]
-    if (version === null || born === null) {
+  /** A register out of another incarnation says nothing. */
+  #sightOf(
+    register: string,
+    [version, born, within]: Fields,
+    incarnation: string | undefined,
+    nowMs: number | undefined,
+  ): RegisterSight | null {
+    if (version === null || born === null || within !== incarnation) {
       this.#grown.delete(register)
       return null
     }
@@ -202,6 +215,8 @@ export class RegisterLooks {
     return { version, bornMs, nowMs: seenMs }
   }
 }
+
+type Fields = readonly [version: string | null, born: string | null, within: string | null]
 
 function timeOf(answer: unknown): number {
   const [seconds, micros] = answer as [string, string]
