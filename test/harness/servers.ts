@@ -59,7 +59,10 @@ export interface PrivateServer extends RunningServer {
   pause(): void
   /** SIGCONT. */
   resume(): void
-  /** Kills it if it still runs and starts it again on the same port. PostgreSQL recovers its data, Redis is empty. */
+  /**
+   * Kills it if it still runs and starts it again on the same port. PostgreSQL recovers its data; Redis has what it was
+   * told to SAVE last, or nothing.
+   */
   restart(): Promise<void>
 }
 

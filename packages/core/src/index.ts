@@ -22,7 +22,18 @@ export { allTables, cached, outboxMigration, uncached } from './options.ts'
 export type { Clock } from './ports/clock.ts'
 export type { AsideEvent, Listener } from './ports/events.ts'
 export type { FillCounts } from './ports/fill-counts.ts'
-export type { MarkedPart, RegisterAnswer, RegisterSight, RegisterVisit, Store } from './ports/store.ts'
+export type {
+  FailoverGuard,
+  GuardLowered,
+  IncarnationNews,
+  Incarnations,
+  MarkedPart,
+  NewStamp,
+  RegisterAnswer,
+  RegisterSight,
+  RegisterVisit,
+  Store,
+} from './ports/store.ts'
 export { type MemoryStats, type MemoryStore, type MemoryStoreOptions, memoryStore } from './stores/memory-store.ts'
 export type { AsideStats, BoundCounts, NeedlessDrop, ReadCounts, RefreshCounts } from './watch/create-voice.ts'
 export type { Aside, AsideHealth, Explainable, WithAside } from './with-cache.ts'

@@ -42,7 +42,7 @@ import {
 import { type Clock, systemClock } from './ports/clock.ts'
 import type { AsideEvent, Listener } from './ports/events.ts'
 import type { GuardedStore } from './ports/guarded-store.ts'
-import type { Store } from './ports/store.ts'
+import type { FailoverGuard, GuardLowered, Store } from './ports/store.ts'
 import { RecordReadPath } from './read/create-read-path.ts'
 import { FillLimit } from './read/fill-limit.ts'
 import { FillTokens } from './read/fill-tokens.ts'
@@ -67,7 +67,13 @@ import { type KnownRegister, WriteThrough } from './write/write-path.ts'
 /** How the extension is doing, and what to do where it is not well. */
 export interface AsideHealth {
   readonly state: 'ok' | 'starting' | 'degraded' | 'off'
-  readonly store: { readonly name: string; readonly pendingKeys: number; readonly pendingTables: number }
+  readonly store: {
+    readonly name: string
+    readonly pendingKeys: number
+    readonly pendingTables: number
+    /** What keeps removed answers from coming back with a failover; undefined: the store cannot bring any back. */
+    readonly failoverGuard: FailoverGuard | undefined
+  }
   readonly catalog: Catalog['state']
   /**
    * How often the database server was found to be started anew, promoted or replaced. Each time everything cached falls:
@@ -216,6 +222,8 @@ interface SharedStore {
   readonly engines: Map<string, Set<Engine>>
   readonly voices: Set<Listener>
   readonly drops: BoundedDropWatch
+  /** Hears no more of the store's incarnations. */
+  readonly unhear: () => void
   users: number
 }
 const sharedStores = new WeakMap<Store, SharedStore>()
@@ -232,7 +240,15 @@ function shareStore(store: Store, options: ResolvedOptions, clock: Clock): Share
     }
     const { readDeadlineMs, removeDeadlineMs } = options
     const guard = guardStore(store, { clock, emit, readDeadlineMs, removeDeadlineMs })
-    shared = { guard, deliveries: new Map(), engines: new Map(), voices, drops: new BoundedDropWatch(), users: 0 }
+    const engines: SharedStore['engines'] = new Map()
+    const unhear = store.incarnations?.listen((news) => {
+      emit(news)
+      // The register went with the incarnation: whoever enters the new one first ends the time without.
+      if (news.type === 'incarnationChanged')
+        for (const peers of engines.values()) for (const each of peers) each.hurry()
+    })
+    const drops = new BoundedDropWatch()
+    shared = { guard, deliveries: new Map(), engines, voices, drops, unhear: unhear ?? (() => {}), users: 0 }
     sharedStores.set(store, shared)
   }
   return shared
@@ -415,7 +431,7 @@ class Engine {
       }
       const { engines } = this.#shared
       const doubted = (register: string): void => {
-        for (const engine of engines.get(namespace) ?? []) engine.#hurry(register)
+        for (const engine of engines.get(namespace) ?? []) engine.hurry(register)
       }
       delivery = createDelivery({ store: guard, clock: this.#clock, emit, doubted, maxPendingKeys: queueBound })
       deliveries.set(namespace, delivery)
@@ -649,8 +665,9 @@ class Engine {
     return (await this.#delivery.deliver({ tables: batch })) === 'delivered'
   }
 
-  #hurry(register: string): void {
-    if (this.#known?.key === register) this.#registrar.hurry()
+  /** Reads a register anew, where it is this one's; without a name whichever is. */
+  hurry(register?: string): void {
+    if (this.#known && (register ?? this.#known.key) === this.#known.key) this.#registrar.hurry()
   }
 
   /** All that is kept of a relation: by this configuration, and by others that share the store. */
@@ -998,7 +1015,12 @@ class Engine {
       this.#closed || this.#reads === 'off' ? 'off' : remarks.length > 0 ? 'degraded' : starting ? 'starting' : 'ok'
     return {
       state,
-      store: { name: this.#store.name, pendingKeys: keys, pendingTables: epochs },
+      store: {
+        name: this.#store.name,
+        pendingKeys: keys,
+        pendingTables: epochs,
+        failoverGuard: this.#store.incarnations?.guard,
+      },
       catalog: this.#catalog.state,
       serverChanges: this.#serverChanges,
       outbox: this.#outbox?.health(),
@@ -1018,6 +1040,8 @@ class Engine {
       remarks.push(
         'The store keeps nothing new: what it has is served, misses go to the database. Check its memory and rights.',
       )
+    const lowered = this.#store.incarnations?.lowered
+    if (lowered) remarks.push(guardRemarks[lowered])
     const registered = this.#identity && !this.#closed ? this.#registrar.refuses() : undefined
     if (registered === 'register-stale')
       remarks.push(
@@ -1050,6 +1074,7 @@ class Engine {
     this.#release()
     if (this.#shared.users > 0) return
     for (const delivery of this.#shared.deliveries.values()) await delivery.close()
+    this.#shared.unhear()
     sharedStores.delete(this.#store)
     if (defaultStores.get(this.#options.namespace) === this.#store) defaultStores.delete(this.#options.namespace)
     await this.#shared.guard.close()
@@ -1060,6 +1085,15 @@ function refuseOtherStore(real: Database, store: Store): void {
   if (claimClient(real.session, store)) return
   const advice = 'Use one store object for every wrap of a client.'
   throw new AsideError('ASIDE_CLIENT_WRAPPED_TWICE', `This client is wrapped with another store already. ${advice}`)
+}
+
+const guardRemarks: Readonly<Record<GuardLowered, string>> = {
+  'not-told':
+    'The store does not say which incarnation of it answers, so a failover may be noticed late. ' +
+    'Let its user run INFO, or choose failoverGuard in redisStore().',
+  'not-unique':
+    'Several servers answer by turns under one address, so a failover may be noticed late. ' +
+    'Connect to the primary itself, or choose failoverGuard in redisStore().',
 }
 
 const outboxRemarks: Readonly<Record<OutboxFault, string>> = {

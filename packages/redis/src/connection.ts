@@ -15,6 +15,10 @@ export interface Connection {
   run(command: Command): Promise<unknown>
   /** Sends all commands together; their answers in order. Rejects when any of them failed. */
   runAll(commands: readonly Command[]): Promise<unknown[]>
+  /** Calls back whenever a connection is ready, the first one included; the answer ends it. */
+  onReady(opened: () => void): () => void
+  /** Gives the connection up and opens another to the same address; of the app's own client nothing. */
+  reopen(): void
   /** Closes what was opened for the store. Never rejects. */
   close(): Promise<void>
 }

@@ -1,5 +1,6 @@
-import { AsideError, type Store } from 'drizzle-aside/store'
+import { AsideError, type Clock, type Store, systemClock } from 'drizzle-aside/store'
 import type { Connection, ConnectionOptions } from './connection.ts'
+import { type Fallback, ServerIncarnation } from './incarnation.ts'
 import { connectIoredis, type IoredisClient, isIoredis } from './ioredis.ts'
 import { connectNodeRedis, isNodeRedis, type NodeRedisClient } from './node-redis.ts'
 import { storeOver } from './redis-store.ts'
@@ -19,6 +20,17 @@ export interface RedisStoreOptions {
    * Default: 5,000. It has nothing to do with the deadlines of a query, which are much shorter.
    */
   deadAfterMs?: number
+  /**
+   * What is done about failovers where the server does not say who it is: where its user may not run INFO, behind some
+   * proxies, on some serverless services. All who share the store must be told alike. Default: `'reconnect-flush'`, with
+   * the event `failoverGuardLowered` and a remark in `health()`; both are left out where it is said here.
+   *
+   * - `'reconnect-flush'`: everything cached is dropped whenever a process has lost its connection and is back;
+   * - `'none'`: nothing. After a failover that lost removals, old rows may be served until their time to live.
+   */
+  failoverGuard?: 'reconnect-flush' | 'none'
+  /** For tests that move the time by hand. Default: the clock of the process. */
+  clock?: Clock
 }
 
 /**
@@ -28,28 +40,37 @@ export interface RedisStoreOptions {
  * command and, like the app's client, keeps the process alive until it is closed; `close()` closes it alone.
  *
  * Commands: MGET, SET, UNLINK, PEXPIRE, PTTL, PING, SCAN for `clear`; HMGET, TIME and EVAL (one script, every two
- * seconds) for the register by which services with different options know of each other. A text is kept as UTF-8.
+ * seconds) for the register by which services with different options know of each other; INFO (the sections `server` and
+ * `replication`, once a second while in use) and, after a failover, EVAL for each stamp that is replaced. A text is kept as
+ * UTF-8.
  *
- * On a Redis that fails over to a replica a removal that was acknowledged may be lost with the old primary; see
- * docs/limits.md. Cluster clients are refused.
+ * A failover, or a restart from a snapshot, that brings removed keys back serves none of them: see docs/guarantees.md.
+ * Cluster clients are refused.
  *
  * @example
  * const redis = createClient({ url: process.env.REDIS_URL }) // or new Redis(process.env.REDIS_URL)
  * const db = withCache(drizzle(pool), { store: redisStore(redis), namespace: 'shop', tables: [cached(users)] })
  *
  * @throws AsideError `ASIDE_BAD_STORE` when the client is none of these, or unfit with `duplicate: false`;
- * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number.
+ * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number, or `failoverGuard` none of its words.
  */
 export function redisStore(client: NodeRedisClient | IoredisClient, options: RedisStoreOptions = {}): Store {
-  const { duplicate = true, deadAfterMs = 5_000 } = options
+  const { duplicate = true, deadAfterMs = 5_000, failoverGuard: fallback, clock = systemClock } = options
   if (!(deadAfterMs > 0)) {
     throw new AsideError(
       'ASIDE_BAD_OPTION',
       `deadAfterMs must be a positive number of milliseconds, not ${deadAfterMs}.`,
     )
   }
-  return storeOver(connect(client, { duplicate, deadAfterMs }))
+  if (fallback !== undefined && !fallbacks.includes(fallback)) {
+    throw new AsideError('ASIDE_BAD_OPTION', `failoverGuard must be one of ${fallbacks.join(', ')}, not ${fallback}.`)
+  }
+  const connection = connect(client, { duplicate, deadAfterMs })
+  const incarnation = new ServerIncarnation({ connection, clock, fallback })
+  return storeOver(incarnation.watch(connection), incarnation)
 }
+
+const fallbacks: readonly Fallback[] = ['reconnect-flush', 'none']
 
 function connect(client: NodeRedisClient | IoredisClient, options: ConnectionOptions): Connection {
   if (isNodeRedis(client)) return connectNodeRedis(client, options)

@@ -12,7 +12,8 @@ export interface IoredisClient {
   pipeline(commands?: unknown[][]): { exec(): Promise<[error: Error | null, answer: unknown][] | null> }
   on(event: string, listener: (...args: unknown[]) => void): unknown
   once(event: string, listener: (...args: unknown[]) => void): unknown
-  disconnect(): void
+  off(event: string, listener: (...args: unknown[]) => void): unknown
+  disconnect(reconnect?: boolean): void
 }
 
 interface KnownOptions {
@@ -35,6 +36,13 @@ export function connectIoredis(client: IoredisClient, options: ConnectionOptions
     keyPrefix: optionsOf(client).keyPrefix ?? '',
     run: (command) => first?.waits()?.then(() => send(command)) ?? send(command),
     runAll: (commands) => first?.waits()?.then(() => sendAll(commands)) ?? sendAll(commands),
+    onReady(opened) {
+      own.on('ready', opened)
+      return () => void own.off('ready', opened)
+    },
+    reopen() {
+      if (own !== client && own.status === 'ready') own.disconnect(true)
+    },
     async close() {
       if (own !== client) own.disconnect()
     },

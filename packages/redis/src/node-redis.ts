@@ -12,6 +12,7 @@ export interface NodeRedisClient {
   sendCommand(args: string[], options?: object): Promise<unknown>
   on(event: string, listener: (...args: unknown[]) => void): unknown
   once(event: string, listener: (...args: unknown[]) => void): unknown
+  off(event: string, listener: (...args: unknown[]) => void): unknown
   destroy(): void
 }
 
@@ -42,6 +43,16 @@ export function connectNodeRedis(client: NodeRedisClient, options: ConnectionOpt
     keyPrefix,
     run: (command) => first?.waits()?.then(() => send(command)) ?? send(command),
     runAll: (commands) => first?.waits()?.then(() => sendAll(commands)) ?? sendAll(commands),
+    onReady(opened) {
+      own.on('ready', opened)
+      return () => void own.off('ready', opened)
+    },
+    reopen() {
+      if (own === client || !own.isReady) return
+      own.destroy()
+      // Tries until it succeeds; meanwhile commands fail at once.
+      own.connect().catch(() => {})
+    },
     async close() {
       if (own !== client && own.isOpen) own.destroy()
     },

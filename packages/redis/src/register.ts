@@ -3,30 +3,36 @@ import type { Command, Connection } from './connection.ts'
 import { wholeMs } from './expiry.ts'
 
 /**
- * A register is one hash: `v` its version, `b` when it was born; `p…` per party its time and the digest of its parts,
+ * A register is one hash: `v` its version, `b` when it was born, `i` the incarnation of the server in which it was; `p…` per party its time and the digest of its parts,
  * `c…` per digest the parts themselves (once for all processes of one configuration), `n…` per new part its mark.
  *
  * Answers `need parts` where the digest is not known yet: a visit brings the parts only when they are asked for.
  */
 const ENTER = `
 local key, party, digest, mint, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local life, settled, parts = tonumber(ARGV[5]), cjson.decode(ARGV[6]), ARGV[7]
+local life, settled, parts, incarnation = tonumber(ARGV[5]), cjson.decode(ARGV[6]), ARGV[7], ARGV[8]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local version, born
+local version, born, within
 local parties, configs, marks = {}, {}, {}
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local kind, name, value = string.sub(fields[i], 1, 1), string.sub(fields[i], 2), fields[i + 1]
   if kind == 'v' then version = value
   elseif kind == 'b' then born = value
+  elseif kind == 'i' then within = value
   elseif kind == 'p' then
     local space = string.find(value, ' ', 1, true)
     parties[name] = { till = tonumber(string.sub(value, 1, space - 1)), digest = string.sub(value, space + 1) }
   elseif kind == 'c' then configs[name] = value
   elseif kind == 'n' then marks[name] = value
   end
+end
+-- Out of another incarnation it is not all that was registered: as good as lost.
+if within ~= incarnation then
+  redis.call('DEL', key)
+  version, parties, configs, marks = nil, {}, {}, {}
 end
 if not configs[digest] then
   if parts == '' then return 'need parts' end
@@ -59,7 +65,7 @@ end
 local created = version == nil
 if created then
   version, born = mint, string.format('%.0f', now)
-  redis.call('HSET', key, 'v', version, 'b', born)
+  redis.call('HSET', key, 'v', version, 'b', born, 'i', incarnation)
 end
 local before = digests()
 local alone = '1'
@@ -128,18 +134,20 @@ export async function enterRegister(
   connection: Connection,
   register: string,
   visit: RegisterVisit,
+  incarnation: string,
 ): Promise<RegisterAnswer> {
-  const first = await connection.run(enterCommand(register, visit, ''))
-  const answer = first === NEED_PARTS ? await connection.run(enterCommand(register, visit, partsText(visit))) : first
+  const enter = (parts: string) => connection.run(enterCommand(register, visit, [parts, incarnation]))
+  const first = await enter('')
+  const answer = first === NEED_PARTS ? await enter(partsText(visit)) : first
   return answerOf(answer as Answer, visit)
 }
 
 const partsText = ({ parts }: RegisterVisit): string => JSON.stringify(parts)
 
-function enterCommand(register: string, visit: RegisterVisit, parts: string): Command {
+function enterCommand(register: string, visit: RegisterVisit, more: readonly string[]): Command {
   const { party, digest, mint, known, lifeMs, settled } = visit
   const marks = JSON.stringify(settled.flatMap(({ part, mark }) => [part, mark]))
-  const args = [party, digest, mint, known ?? '', wholeMs(lifeMs), marks, parts]
+  const args = [party, digest, mint, known ?? '', wholeMs(lifeMs), marks, ...more]
   return { name: 'EVAL', before: [ENTER, '1'], keys: [register], args }
 }
 
@@ -162,15 +170,16 @@ function answerOf(
 
 /** Read with the removals of a write: no script, so it works on a Redis that is full. */
 export const lookCommands = (registers: readonly string[]): Command[] => [
-  ...registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b'] })),
+  ...registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b', 'i'] })),
   { name: 'TIME', keys: [] },
 ]
 
-export function sightsOf(answers: readonly unknown[]): (RegisterSight | null)[] {
+/** What the registers say; one out of another incarnation says nothing. */
+export function sightsOf(answers: readonly unknown[], incarnation: string | undefined): (RegisterSight | null)[] {
   const [seconds, micros] = answers.at(-1) as [string, string]
   const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
   return answers.slice(0, -1).map((answer) => {
-    const [version, born] = answer as [string | null, string | null]
-    return version === null || born === null ? null : { version, bornMs: Number(born), nowMs }
+    const [version, born, within] = answer as (string | null)[]
+    return !version || !born || within !== incarnation ? null : { version, bornMs: Number(born), nowMs }
   })
 }

@@ -32,22 +32,34 @@ function isShortAscii(text: string): boolean {
 
 export const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
-/** A fresh stamp: `S`, six characters kept for the incarnation of the store, a dot, twelve random bytes. */
-export function newStamp(): string {
+/** Twelve random bytes in sixteen characters: a text that nobody has used before. */
+export function newToken(): string {
   if (poolUsed === POOL) {
     pool = randomBytes(POOL)
     poolUsed = 0
   }
   const text = pool.toString('base64url', poolUsed, poolUsed + 12)
   poolUsed += 12
-  return `S000000.${text}`
+  return text
 }
 const POOL = 12 * 512
 let pool = Buffer.alloc(0)
 let poolUsed = POOL
 
+/**
+ * A fresh stamp: `S`, six characters that name the incarnation of the store ({@link taggedStamp} puts them in, where the
+ * store has several), a dot, a token.
+ */
+export const newStamp = (): string => `S000000.${newToken()}`
+
 /** Length of every stamp text. */
 export const STAMP_LENGTH = 24
+
+/** Length of the name of an incarnation within a stamp. */
+export const TAG_LENGTH = 6
+
+/** The stamp as one of this incarnation. */
+export const taggedStamp = (stamp: string, tag: string): string => `S${tag}${stamp.slice(1 + TAG_LENGTH)}`
 
 /** A combination of columns that stamps are kept for (DESIGN 3.1): a key, or a class that many rows may share. */
 export interface Scheme {

@@ -2,6 +2,7 @@ import type { ServerChange } from '../model/facts.ts'
 import type { OutboxFault } from '../model/outbox.ts'
 import type { PayloadRefusal } from '../model/payload.ts'
 import type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
+import type { IncarnationNews } from './store.ts'
 
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
 
@@ -45,6 +46,7 @@ export type AsideEvent =
   | { type: 'storeLate'; step: StoreStep; deadlineMs: number }
   | { type: 'breakerOpened'; of: BreakerOf; failures: number; answers: number }
   | { type: 'breakerClosed'; of: BreakerOf; openMs: number }
+  | IncarnationNews
   | { type: 'registered'; version: string; parts: number }
   | { type: 'registerChanged'; version: string }
   | { type: 'registerLost' }
