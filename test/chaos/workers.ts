@@ -78,10 +78,6 @@ export class Worker {
     return this.#isReady && last !== undefined && last.at > since && last.isWell
   }
 
-  get output(): string {
-    return this.#output
-  }
-
   signal(name: NodeJS.Signals): void {
     this.#child.kill(name)
   }
@@ -184,10 +180,8 @@ export class Crew {
 
   /** Hits per look-up of all workers over the whole run. */
   get hitShare(): number {
-    const [hits, lookUps] = [0, 0].map((_, at) =>
-      this.#all.reduce((sum, { counts }) => sum + (at === 0 ? counts.hits : counts.lookUps), 0),
-    ) as [number, number]
-    return hits / lookUps
+    const sum = (of: 'hits' | 'lookUps'): number => this.#all.reduce((total, { counts }) => total + counts[of], 0)
+    return sum('hits') / sum('lookUps')
   }
 
   /** Faults of all workers so far. */
