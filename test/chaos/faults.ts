@@ -197,15 +197,7 @@ const kinds = {
 } satisfies Record<string, Kind>
 
 export type FaultKind = keyof typeof kinds
-/** What brings back keys that were removed: nothing of the store as it is now tells (docs/limits.md). */
-const bringingBack: readonly FaultKind[] = [
-  'Redis restarted from old data',
-  'failover that loses the latest',
-  'failover',
-]
-const all = Object.keys(kinds) as FaultKind[]
-export const faultKinds: readonly FaultKind[] =
-  process.env.CHAOS_FAILOVERS === undefined ? all.filter((kind) => !bringingBack.includes(kind)) : all
+export const faultKinds = Object.keys(kinds) as FaultKind[]
 
 /** All kinds in turn, in an order of the seed's, again and again: none is left out of a run that is long enough. */
 export function* faults(stage: Stage, of: readonly FaultKind[]): Generator<Fault, never> {

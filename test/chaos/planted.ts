@@ -43,6 +43,22 @@ export const plantedFaults: readonly Planted[] = [
     isQuick: true,
   },
   {
+    name: 'incarnation tags off',
+    edits: [
+      {
+        file: 'redis:incarnation.ts',
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the store's text
+        find: 'tagOf(`${run} ${replication}`)',
+        put: "tagOf('one for all')",
+      },
+    ],
+    kinds: ['failover that loses the latest', 'Redis restarted from old data'],
+    outbox: false,
+    seconds: 12,
+    runs: 5,
+    isQuick: true,
+  },
+  {
     name: 'flights joined by key alone',
     edits: races.joinByKey.edits,
     kinds: ['link to PostgreSQL is slow'],
