@@ -91,14 +91,14 @@ describe.each(redisLibraries)('redisStore over $name', (library) => {
     await watcher.connect()
     const timesAsked = async () => Number(/cmdstat_time:calls=(\d+)/.exec(await watcher.info('commandstats'))?.[1] ?? 0)
     const two = await openTwo(library, server.url)
-    await two.store.read(['k'])
-    const i = two.store.incarnations?.of('k') as string
     const ageOf = async (name: string) => {
       const [sight] = (await two.store.removeAndLook?.(['k'], [name])) ?? []
       return sight && sight.nowMs - sight.bornMs
     }
     const [seconds] = (await watcher.sendCommand(['TIME'])) as unknown as [string, string]
     const now = Number(seconds) * 1000
+    await two.store.read(['k'])
+    const i = two.store.incarnations?.of('k') ?? ''
     await watcher.hSet('young', { v: '1', b: String(now - 3_000), i })
     await watcher.hSet('old', { v: '1', b: String(now - 600_000), i })
     const before = await timesAsked()

@@ -19,16 +19,17 @@ import { compareSchema } from './map/compare-schema.ts'
 import { coverQuery } from './map/cover-query.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
-import { refusedLists, schemesLeftOut, tableSchemes } from './map/schemes.ts'
+import { refusedLists, type SchemeChoices, schemesLeftOut, tableSchemes } from './map/schemes.ts'
 import { type FacetMap, facetLabel, facetMap } from './model/facets.ts'
-import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
+import { type CatalogFacts, findRelation, type RelationFacts, type RelationId, type TokenKind } from './model/facts.ts'
 import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
 import type { OutboxFault } from './model/outbox.ts'
 import { createPayloads, type Payloads } from './model/payload.ts'
-import type { BypassReason } from './model/reasons.ts'
+import type { BypassReason, EpochReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
-import { type Registration, registrationOf, unionFacets } from './model/registration.ts'
+import { type Registration, registrationOf, type SchemeColumns, unionFacets } from './model/registration.ts'
 import type { SchemaDifference } from './model/schema-difference.ts'
+import type { SealKey } from './model/seal.ts'
 import type { RefreshSettings } from './model/timing.ts'
 import { settingNamed } from './model/told-error.ts'
 import {
@@ -587,14 +588,19 @@ class Engine {
   #ownSchemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
     let known = this.#schemesOf.get(relation.id)
     if (known?.version !== facts.version) {
-      const { lists, sensitive } = this.#settings(relation) ?? nothingChosen
-      this.#tellRefusedLists(relation, { lists, sensitive })
+      const choices = this.#choices(relation)
+      this.#tellRefusedLists(relation, choices)
       const keys = this.#keys(relation, facts)
-      const schemes = this.#textIsExact ? tableSchemes(relation, keys, { lists, sensitive }) : []
+      const schemes = this.#textIsExact ? tableSchemes(relation, keys, choices) : []
       known = { version: facts.version, schemes }
       this.#schemesOf.set(relation.id, known)
     }
     return known.schemes
+  }
+
+  #choices(relation: RelationFacts): SchemeChoices {
+    const { lists, sensitive } = this.#settings(relation) ?? nothingChosen
+    return { lists, sensitive, sealKey: this.#options.encryption?.sealKeys[0] }
   }
 
   readonly #toldLists = new Set<string>()
@@ -645,7 +651,11 @@ class Engine {
     const { facts } = this.#catalog
     if (!facts || this.#known?.facts === facts) return this.#known
     const tables = this.#cachedHere(facts).map((relation) => {
-      const schemes = this.#ownSchemes(relation, facts).map(({ kind, columns }) => ({ kind, columns }))
+      const schemes = this.#ownSchemes(relation, facts).map(({ kind, columns, seal }) => ({
+        kind,
+        columns,
+        check: seal?.check,
+      }))
       return { schema: relation.schema, name: relation.name, schemes, groups: this.#settings(relation)?.facets ?? [] }
     })
     const key = registerKey(this.#options.namespace, facts.database)
@@ -680,11 +690,26 @@ class Engine {
     if (known?.union === union && known?.own === own) return known.schemes
     const tokens = new Map([...relation.columns.values()].map(({ name, token }) => [name, token]))
     const keys = this.#keys(relation, facts)
-    const schemes = others.map(({ kind, columns }) => keys.scheme(kind, columns, tokens))
+    const schemes = others.flatMap((scheme) => this.#schemeOfOthers(scheme, keys, tokens) ?? [])
     const names = new Set(own.map(({ name }) => name))
     const all = [...own, ...schemes.filter(({ name }) => !names.has(name))]
     this.#unionSchemesOf.set(relation, { union, own, schemes: all })
     return all
+  }
+
+  /** Undefined where its values are named by a key that is not given here: such a table is not derivable. */
+  #schemeOfOthers(
+    { kind, columns, check }: SchemeColumns,
+    keys: TableKeys,
+    tokens: ReadonlyMap<string, TokenKind>,
+  ): Scheme | undefined {
+    if (check === undefined) return keys.scheme(kind, columns, tokens)
+    const key = this.#sealKey(check)
+    return key && keys.scheme(kind, columns, tokens, { key, hides: new Set(columns) })
+  }
+
+  #sealKey(check: string): SealKey | undefined {
+    return this.#options.encryption?.sealKeys.find((key) => key.check === check)
   }
 
   readonly #unionSchemesOf = new WeakMap<
@@ -709,19 +734,23 @@ class Engine {
 
   /**
    * Others may know columns that the facts here do not have yet, or be of a release that keeps more than this one knows.
-   * And what they keep by a column that is sensitive here, this configuration may not name: its values stand in no key.
+   * And what they keep by the values of a column that is sensitive here this configuration may not name, nor can it where
+   * the values are named by a key that is not given here.
    */
-  #derivable(relation: RelationFacts): boolean {
+  #underivable(relation: RelationFacts): EpochReason | undefined {
     const union = this.#registrar.union
     const table = union?.tables.get(relation.id)
-    if (!union || !table) return union?.known !== false
+    if (union?.known === false) return 'register-changed'
+    if (!table) return undefined
     const known = table.schemes.every(({ columns }) => columns.every((column) => relation.columns.has(column)))
-    return union.known && table.known && known && !this.#namesSensitive(relation, table.schemes)
+    if (!table.known || !known) return 'register-changed'
+    return table.schemes.every((scheme) => this.#mayName(relation, scheme)) ? undefined : 'values-unnamed'
   }
 
-  #namesSensitive(relation: RelationFacts, schemes: readonly Pick<Scheme, 'columns'>[]): boolean {
+  #mayName(relation: RelationFacts, { columns, check }: SchemeColumns): boolean {
+    if (check !== undefined) return this.#sealKey(check) !== undefined
     const { sensitive } = this.#settings(relation) ?? nothingChosen
-    return schemes.some(({ columns }) => columns.some((column) => sensitive.has(column)))
+    return !columns.some((column) => sensitive.has(column))
   }
 
   #register(facts: CatalogFacts): KnownRegister {
@@ -808,7 +837,7 @@ class Engine {
       cachedRelations: (facts) => this.#cachedRelations(facts),
       schemes: (relation, facts) => this.#unionSchemes(relation, facts),
       facets: (relation, facts) => this.#unionFacets(relation, facts),
-      derivable: (relation) => this.#derivable(relation),
+      underivable: (relation) => this.#underivable(relation),
       register: (facts) => this.#register(facts),
       isCertain: () => this.#registrar.isCertain,
       keys: (relation, facts) => this.#keys(relation, facts),
@@ -1001,7 +1030,7 @@ class Engine {
       tables.map((table) => declaredTable(table, this.#shape)),
       {
         facts,
-        choices: (relation) => this.#settings(relation) ?? nothingChosen,
+        choices: (relation) => this.#choices(relation),
         declaresWrites: (relation) => this.#affects(facts, relation.id) !== undefined,
       },
     )
@@ -1141,7 +1170,7 @@ function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableSha
     hidden: options.encryption ? new Set() : sensitive,
     record: shape && own.record && new Set(chosenNames('record', own, shape)),
     scope: own.scope ?? options.scope,
-    lists: listsOf(own, shape, sensitive),
+    lists: listsOf(own, shape, options.encryption ? new Set() : sensitive),
     facets: groupsOf(own, shape).map(({ columns }) => columns),
     rows: own.rows ?? false,
     maxRows: own.maxRows ?? 1000,
@@ -1179,7 +1208,7 @@ const MOST_LISTS = 16
 function listsOf(
   own: TableOptions,
   shape: TableShape | undefined,
-  sensitive: ReadonlySet<string>,
+  unnamed: ReadonlySet<string>,
 ): readonly (readonly string[])[] {
   if (!own.lists || !shape) return []
   const lists = own
@@ -1188,9 +1217,11 @@ function listsOf(
   if (lists.length > MOST_LISTS) refuseOption(`lists of ${shape.name} has more than ${MOST_LISTS} entries.`)
   for (const columns of lists) {
     if (columns.length === 0) refuseOption(`lists of ${shape.name} has an entry without columns.`)
-    const secret = columns.find((column) => sensitive.has(column))
+    const secret = columns.find((column) => unnamed.has(column))
     if (secret)
-      refuseOption(`lists of ${shape.name} names ${secret}, which is sensitive: its values may stand in no key.`)
+      refuseOption(
+        `lists of ${shape.name} names ${secret}, which is sensitive: without encryption its values may stand in no key.`,
+      )
   }
   return lists
 }

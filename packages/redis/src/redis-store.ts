@@ -54,7 +54,7 @@ export function storeOver(connection: Connection, incarnations: ServerIncarnatio
       const removed = open().runAll([...unlinkCommands(keys), ...look.commands])
       // What is removed is removed, whoever it was that did it: then there is no register to go by.
       const confirmed = incarnations.confirm()?.catch(() => undefined)
-      const answers = await (confirmed ? behind(removed, confirmed) : removed)
+      const answers = await behind(removed, confirmed)
       return look.read(answers.slice(-look.commands.length), incarnations.of())
     },
     async clear(prefix) {

@@ -190,13 +190,18 @@ export class RegisterLooks {
       commands: asksTime ? [...looks, { name: 'TIME', keys: [] }] : looks,
       read: (answers, incarnation) => {
         const nowMs = asksTime ? timeOf(answers.at(-1)) : undefined
-        return registers.map((register, at) => this.#sightOf(register, answers[at] as Looked, { nowMs, incarnation }))
+        return registers.map((register, at) => this.#sightOf(register, answers[at] as Fields, incarnation, nowMs))
       },
     }
   }
 
-  /** One out of another incarnation says nothing. */
-  #sightOf(register: string, [version, born, within]: Looked, { nowMs, incarnation }: LookedAt): RegisterSight | null {
+  /** A register out of another incarnation says nothing. */
+  #sightOf(
+    register: string,
+    [version, born, within]: Fields,
+    incarnation: string | undefined,
+    nowMs: number | undefined,
+  ): RegisterSight | null {
     if (version === null || born === null || within !== incarnation) {
       this.#grown.delete(register)
       return null
@@ -211,12 +216,7 @@ export class RegisterLooks {
   }
 }
 
-type Looked = [version: string | null, born: string | null, within: string | null]
-
-interface LookedAt {
-  readonly nowMs: number | undefined
-  readonly incarnation: string | undefined
-}
+type Fields = readonly [version: string | null, born: string | null, within: string | null]
 
 function timeOf(answer: unknown): number {
   const [seconds, micros] = answer as [string, string]

@@ -90,4 +90,5 @@ export type EpochReason =
   | 'register-changed'
   | 'register-young'
   | 'scheme-new'
+  | 'values-unnamed'
   | 'outbox-unreadable'
