@@ -7,7 +7,14 @@ export type { EncryptionOptions } from './model/encryption.ts'
 export type { ServerChange } from './model/facts.ts'
 export type { OutboxFault } from './model/outbox.ts'
 export type { PayloadRefusal } from './model/payload.ts'
-export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from './model/reasons.ts'
+export type {
+  BypassReason,
+  EpochReason,
+  FillRefusal,
+  InvalidateCause,
+  ReadKind,
+  StaleRefusal,
+} from './model/reasons.ts'
 export type { SchemaDifference, SchemaDifferenceKind } from './model/schema-difference.ts'
 export type {
   AsideOptions,
@@ -15,6 +22,7 @@ export type {
   CompressionOptions,
   Duration,
   OutboxOptions,
+  StaleOptions,
   TableEntry,
   TableOptions,
 } from './options.ts'

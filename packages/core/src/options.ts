@@ -68,8 +68,24 @@ export interface TableOptions<T extends PgTable = PgTable> {
    * @see https://www.vldb.org/pvldb/vol8/p886-vattani.pdf
    */
   refresh?: boolean | { beta?: number; ahead?: Duration }
+  /**
+   * What is served while the database does not answer: the last known answer, at most `maxAge` after its query, and never
+   * one from before a write of this process. Of the query's own errors nothing is hidden. A query over several tables is
+   * served where each of them allows it, and the smallest `maxAge` counts. `false`: nothing, whatever `withCache` says. Each
+   * fill then keeps a second copy of its answer. Default: nothing.
+   *
+   * @example serveStaleOnError: { maxAge: '1h' }
+   * @see https://www.rfc-editor.org/rfc/rfc5861#section-4 stale-if-error, the idea
+   */
+  serveStaleOnError?: StaleOptions | false
   /** Most rows that one statement reports one by one; more, and the whole table falls. Default: 1,000. */
   maxTouched?: number
+}
+
+/** See {@link TableOptions.serveStaleOnError}. */
+export interface StaleOptions {
+  /** How long ago the query of an answer may have begun. */
+  readonly maxAge: Duration
 }
 
 /** A table with its options, as {@link cached} and {@link uncached} make it. */
@@ -160,6 +176,8 @@ export interface AsideOptions {
    * @example outbox: { mode: 'when-down', schema: 'app', drainEvery: '500ms' }
    */
   outbox?: OutboxOptions['mode'] | OutboxOptions
+  /** {@link TableOptions.serveStaleOnError} of the tables that say nothing of it. Default: nothing is served. */
+  serveStaleOnError?: StaleOptions
   /** How old the facts about the database may grow. Default: 30 s. */
   catalogReread?: Duration
   /** For tests that move the time by hand. Default: the clock of the process. */
@@ -223,6 +241,7 @@ const tableOptionNames = [
   'rows',
   'maxRows',
   'refresh',
+  'serveStaleOnError',
 ]
 const optionNames = [
   'store',
@@ -239,6 +258,7 @@ const optionNames = [
   'maxFills',
   'fillToken',
   'outbox',
+  'serveStaleOnError',
   'catalogReread',
   'clock',
 ]
@@ -260,6 +280,7 @@ function checkTableOptions(options: TableOptions): void {
     throw new AsideError('ASIDE_BAD_OPTION', `${name} must be a function of the table's columns.`)
   }
   checkRefresh(options.refresh)
+  staleAge(options.serveStaleOnError)
   if (options.rows !== undefined && typeof options.rows !== 'boolean') {
     throw new AsideError('ASIDE_BAD_OPTION', 'rows must be true or false.')
   }
@@ -273,6 +294,15 @@ function checkRefresh(refresh: unknown): void {
   const { beta, ahead } = refresh as { beta?: unknown; ahead?: unknown }
   checkNumber('beta', beta, (value) => value >= 0 && Number.isFinite(value), 'a number from 0')
   if (ahead !== undefined) milliseconds(ahead, 'ahead')
+}
+
+/** How old an answer may be that is served while the database is down; undefined: none is. */
+export function staleAge(stale: unknown): number | undefined {
+  if (stale === undefined || stale === false) return undefined
+  if (typeof stale !== 'object' || stale === null)
+    throw new AsideError('ASIDE_BAD_OPTION', `serveStaleOnError must be e.g. { maxAge: '1h' }, or false.`)
+  checkNames('serveStaleOnError', stale, ['maxAge'])
+  return milliseconds((stale as { maxAge?: unknown }).maxAge, 'maxAge')
 }
 
 const checkCount = (name: string, value: unknown): void =>
@@ -318,6 +348,7 @@ export interface ResolvedOptions {
   /** How long a miss waits for another process's fill; undefined: not at all, and there are no tokens. */
   readonly tokenWaitMs: number | undefined
   readonly outbox: ResolvedOutbox | undefined
+  readonly maxStaleMs: number | undefined
   readonly rereadMs: number
   readonly clock: Clock | undefined
 }
@@ -346,6 +377,7 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
     maxFills: options.maxFills,
     tokenWaitMs: tokenWait(options.fillToken),
     outbox: resolveOutbox(options),
+    maxStaleMs: staleAge(options.serveStaleOnError),
     rereadMs: milliseconds(options.catalogReread ?? 30_000, 'catalogReread'),
     clock: options.clock,
   }

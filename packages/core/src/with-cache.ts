@@ -23,6 +23,7 @@ import { refusedLists, type SchemeChoices, schemesLeftOut, tableSchemes } from '
 import { type FacetMap, facetLabel, facetMap } from './model/facets.ts'
 import { type CatalogFacts, findRelation, type RelationFacts, type RelationId, type TokenKind } from './model/facts.ts'
 import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
+import { isOutage } from './model/outage.ts'
 import type { OutboxFault } from './model/outbox.ts'
 import { createPayloads, type Payloads } from './model/payload.ts'
 import type { BypassReason, EpochReason } from './model/reasons.ts'
@@ -38,26 +39,30 @@ import {
   milliseconds,
   type ResolvedOptions,
   resolveOptions,
+  staleAge,
   type TableOptions,
 } from './options.ts'
 import { type Clock, systemClock } from './ports/clock.ts'
 import type { AsideEvent, Listener } from './ports/events.ts'
 import type { GuardedStore } from './ports/guarded-store.ts'
+import type { LastKnownPort } from './ports/last-known.ts'
 import type { FailoverGuard, GuardLowered, Store } from './ports/store.ts'
-import { RecordReadPath } from './read/create-read-path.ts'
+import { type ReadPathWith, RecordReadPath } from './read/create-read-path.ts'
 import { FillLimit } from './read/fill-limit.ts'
 import { FillTokens } from './read/fill-tokens.ts'
+import { LastKnown } from './read/last-known.ts'
 import { createRecordReader, peekRecord, type RecordReader } from './read/read-records.ts'
 import { createResultReader } from './read/read-results.ts'
 import type { PayloadIdentity } from './read/record-source.ts'
 import { Refreshes } from './read/refreshes.ts'
-import { ResultPath } from './read/result-path.ts'
+import { ResultPath, type ResultPathWith } from './read/result-path.ts'
 import { type KnowsOthers, LocalRegisters, LocalRegistrar } from './register/local-registrar.ts'
 import { Registrar } from './register/registrar.ts'
 import { guardStore } from './stores/guard-store.ts'
 import { sharedMemoryStore } from './stores/memory-store.ts'
 import { adviseGroups, type NamedGroup } from './watch/advise-groups.ts'
 import { type AsideStats, CountingVoice } from './watch/create-voice.ts'
+import { RememberedWrites } from './watch/remember-writes.ts'
 import { BoundedDropWatch } from './watch/watch-drops.ts'
 import { createDelivery, type Delivery } from './write/deliver.ts'
 import { Outbox, type OutboxHealth } from './write/outbox.ts'
@@ -228,7 +233,8 @@ interface SharedStore {
   users: number
 }
 const sharedStores = new WeakMap<Store, SharedStore>()
-/** What was kept in the stores of this process. It outlives the last wrap: a store may be wrapped again. */
+/** What was written, and what was kept, over the stores of this process. It outlives the last wrap: a store may be wrapped again. */
+const ownWrites = new WeakMap<Store, RememberedWrites>()
 const localRegisters = new WeakMap<Store, LocalRegisters>()
 const defaultStores = new Map<string, Store>()
 
@@ -280,6 +286,12 @@ function registersOf(store: Store): LocalRegisters {
   return registers
 }
 
+function ownWritesOf(store: Store, clock: Clock): RememberedWrites {
+  const writes = ownWrites.get(store) ?? new RememberedWrites(clock)
+  ownWrites.set(store, writes)
+  return writes
+}
+
 function defaultStore(namespace: string, clock: Clock): Store {
   let store = defaultStores.get(namespace)
   if (!store) {
@@ -325,6 +337,10 @@ class Engine {
   readonly #read: RecordReadPath
   readonly #reader: RecordReader
   readonly #results: ResultPath
+  /** Undefined where no table is served while the database is down. */
+  readonly #lastKnown: LastKnownPort | undefined
+  /** The database did not answer the last query that was asked of it. */
+  #isDown = false
   readonly #naming: Naming
   readonly #payloads: Payloads
   readonly #peekWith: { store: GuardedStore; payloads: Payloads }
@@ -392,8 +408,9 @@ class Engine {
     this.#reader = this.#createReader()
     this.#write = this.#createWrite()
     this.#peekWith = { store: this.#shared.guard, payloads: this.#payloads }
-    this.#read = this.#createRead()
-    this.#results = this.#createResults()
+    this.#read = new RecordReadPath(this.#readTools())
+    this.#results = new ResultPath(this.#resultTools())
+    this.#lastKnown = this.#createLastKnown()
     if (this.#store.processLocal && !options.store) this.#announceLocal()
   }
 
@@ -404,6 +421,7 @@ class Engine {
     this.#emit(event)
     if (event.type === 'serverChanged') this.#serverChanges++
     if (event.type !== 'catalogRead') return
+    this.#isDown = false
     this.#registrar.start()
     this.#outbox?.start()
     if (this.#deferred.empty) return
@@ -434,7 +452,16 @@ class Engine {
       const doubted = (register: string): void => {
         for (const engine of engines.get(namespace) ?? []) engine.hurry(register)
       }
-      delivery = createDelivery({ store: guard, clock: this.#clock, emit, doubted, maxPendingKeys: queueBound })
+      const own = ownWritesOf(this.#store, this.#clock)
+      const removing = (keys: readonly string[]): void => own.removing(keys)
+      delivery = createDelivery({
+        store: guard,
+        clock: this.#clock,
+        emit,
+        doubted,
+        removing,
+        maxPendingKeys: queueBound,
+      })
       deliveries.set(namespace, delivery)
     }
     return delivery
@@ -447,6 +474,7 @@ class Engine {
       results: this.#results,
       naming: this.#naming,
       write: this.#write,
+      lastKnown: this.#lastKnown,
       call: {},
       shape: this.#shape,
       effectOf: (text) => this.#effectOf(text),
@@ -519,7 +547,8 @@ class Engine {
   readonly #entries = new Map<RelationId, { version: number; entry: Listed | undefined }>()
 
   #entry(relation: RelationFacts): Listed | undefined {
-    const facts = this.#catalog.facts
+    // The relation is of facts that the caller goes by, and these may be old (see Catalog.lastFacts).
+    const facts = this.#catalog.lastFacts
     if (!facts) return undefined
     const known = this.#entries.get(relation.id)
     if (known?.version === facts.version) return known.entry
@@ -819,6 +848,7 @@ class Engine {
       idle: () => this.#idle && !this.#kept(),
       onPending: this.#options.onPending,
       facts: () => this.#facts(),
+      lastFacts: () => this.#catalog.lastFacts,
       awaitFacts: () => this.#awaitFacts(),
       expireFacts: () => this.#catalog.expire('error'),
       rereadFacts: () => this.#rereadFacts(),
@@ -875,8 +905,8 @@ class Engine {
     return new FillTokens({ store: this.#shared.guard, clock: this.#clock, voice: this.#voice, waitMs })
   }
 
-  #createRead(): RecordReadPath {
-    return new RecordReadPath({
+  #readTools(): ReadPathWith {
+    return {
       voice: this.#voice,
       facts: () => this.#facts(),
       knownFacts: () => this.#catalog.facts,
@@ -888,10 +918,11 @@ class Engine {
       identity: () => this.#identity,
       match: matchKey,
       read: this.#reader.read,
-    })
+      lost: this.#lost,
+    }
   }
 
-  #createResults(): ResultPath {
+  #resultTools(): ResultPathWith {
     const reading = selectCache()
     const reader = createResultReader({
       store: this.#shared.guard,
@@ -906,7 +937,7 @@ class Engine {
       refreshes: this.#refreshes,
       tokens: this.#tokens,
     })
-    return new ResultPath({
+    return {
       facts: () => this.#facts(),
       identity: () => this.#identity,
       settings: (relation) => this.#settings(relation),
@@ -923,12 +954,60 @@ class Engine {
       payloads: this.#payloads,
       revision: () => '',
       reader,
-    })
+    }
   }
+
+  #createLastKnown(): LastKnownPort | undefined {
+    const longest = this.#longestStale()
+    if (longest === undefined) return undefined
+    const own = ownWritesOf(this.#store, this.#clock)
+    own.remember(longest)
+    const { rows, result } = new LastKnown({
+      store: this.#shared.guard,
+      clock: this.#clock,
+      payloads: this.#payloads,
+      voice: this.#voice,
+      own,
+      isDoubtful: () => [...this.#peers].some((peer) => peer.#unknown.any),
+    })
+    const facts = (): CatalogFacts | undefined => this.#catalog.lastFacts
+    // Of a write whose outcome is not known the keys are remembered: the rest of its tables may be served.
+    const blocks = (table: RelationId) => (this.#registrar.blocks(table) ? 'scheme-new' : undefined)
+    const gate = () => this.#isOff() ?? this.#gateUnder(facts())
+    return {
+      read: new RecordReadPath({ ...this.#readTools(), facts, knownFacts: facts, gate, blocks, read: rows }),
+      results: new ResultPath({
+        ...this.#resultTools(),
+        facts,
+        blocks,
+        reader: { read: result, peek: async () => 'unknown' },
+      }),
+      failed: (error) => {
+        const isDown = isOutage(error)
+        this.#isDown ||= isDown
+        return isDown
+      },
+      answered: () => {
+        this.#isDown = false
+      },
+    }
+  }
+
+  #longestStale(): number | undefined {
+    const all =
+      this.#listed === 'all' ? [this.#options.maxStaleMs] : this.#listed.map(({ settings }) => settings.maxStaleMs)
+    const asked = all.filter((ms) => ms !== undefined)
+    return asked.length > 0 ? Math.max(...asked) : undefined
+  }
+
+  /** Tables whose records are lost, with the facts under which they were. */
+  readonly #lost = new Map<RelationId, number>()
 
   #stampTtl(): number {
     const entries = this.#listed === 'all' ? [] : this.#listed
-    const longest = Math.max(DEFAULT_TTL_MS, ...entries.map(({ settings }) => settings.ttlMs * (1 + settings.jitter)))
+    const lives = entries.map(({ settings }) => settings.ttlMs * (1 + settings.jitter))
+    // A copy is told from one that this process has written over by stamps that are still there.
+    const longest = Math.max(DEFAULT_TTL_MS, this.#longestStale() ?? 0, ...lives)
     return 2 * Math.ceil(longest)
   }
 
@@ -944,9 +1023,15 @@ class Engine {
   }
 
   #gate(): BypassReason | undefined {
+    return this.#isOff() ?? this.#gateUnder(this.#facts())
+  }
+
+  #isOff(): BypassReason | undefined {
     if (this.#closed) return 'closed'
-    if (this.#reads === 'off') return 'switched-off'
-    const facts = this.#facts()
+    return this.#reads === 'off' ? 'switched-off' : undefined
+  }
+
+  #gateUnder(facts: CatalogFacts | undefined): BypassReason | undefined {
     if (!facts || !this.#identity) return 'starting'
     if (!this.#textIsExact) return 'catalog-unknown'
     if (facts.standby) return 'standby'
@@ -1061,6 +1146,10 @@ class Engine {
     const remarks: string[] = []
     if (this.#catalog.state === 'failed')
       remarks.push('The catalog cannot be read: no row is cached. Check the role and the connection.')
+    if (this.#isDown)
+      remarks.push(
+        'The database does not answer: what was known is served where serveStaleOnError allows it. Bring the database back.',
+      )
     if (this.#delivery.pending) remarks.push('Invalidations wait for the store: no hit is served. Check the store.')
     const { broken } = this.#shared.guard
     if (broken.reads)
@@ -1175,6 +1264,7 @@ function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableSha
     rows: own.rows ?? false,
     maxRows: own.maxRows ?? 1000,
     refresh: refreshOf(own),
+    maxStaleMs: own.serveStaleOnError === undefined ? options.maxStaleMs : staleAge(own.serveStaleOnError),
   }
 }
 

@@ -33,6 +33,8 @@ export interface ChangeInfo {
 export interface Catalog {
   /** The last facts read; undefined until the first reading is done, and while they are too old to decide from. */
   readonly facts: CatalogFacts | undefined
+  /** The last facts read, however old: for what is served stale anyway (`serveStaleOnError`), and for nothing else. */
+  readonly lastFacts: CatalogFacts | undefined
   /** `known` as soon as there are facts, also when a later reading fails; `failed` only without any. */
   readonly state: 'unread' | 'reading' | 'known' | 'failed'
   /** Called with every query: starts a reading in the background when one is due. Costs one comparison otherwise. */
@@ -96,6 +98,10 @@ class CatalogReader implements Catalog {
 
   get facts(): CatalogFacts | undefined {
     return this.isStale ? undefined : this.latest
+  }
+
+  get lastFacts(): CatalogFacts | undefined {
+    return this.latest
   }
 
   get state(): Catalog['state'] {

@@ -32,6 +32,8 @@ export interface Explanation {
   /** What an answer rests on: rows by key, at most ten, and the table as a whole. E.g. `users[id=1]`, `users (epoch)`. */
   readonly dependsOn: readonly string[]
   readonly ttlMs: number | undefined
+  /** How old it may be served while the database is down (`serveStaleOnError`). */
+  readonly maxStaleMs: number | undefined
   /** For a write: how the touched rows are learned, and what falls. */
   readonly images: ImageForm | 'none needed' | undefined
   readonly invalidates: readonly string[]
@@ -60,6 +62,7 @@ const nothing: Facts = {
   cachedKeys: 0,
   dependsOn: [],
   ttlMs: undefined,
+  maxStaleMs: undefined,
   images: undefined,
   invalidates: [],
   title: '',
@@ -170,6 +173,7 @@ async function explainRead(lookup: Lookup, verbs: PeekWith): Promise<Facts> {
     cachedKeys,
     dependsOn: [...rows, `${table} (epoch)`],
     ttlMs: lookup.ttlMs,
+    maxStaleMs: source.settings.maxStaleMs,
     title: `read from ${table} by ${schemeName(scheme.kind)} (${scheme.columns.join(', ')}): ${state}`,
     notes: [
       ['now', work(state, keys.length, cachedKeys)],
@@ -178,6 +182,7 @@ async function explainRead(lookup: Lookup, verbs: PeekWith): Promise<Facts> {
         'kept for',
         `${inWords(lookup.ttlMs)}, or until a write to ${keys.length === 1 ? 'this row' : 'one of the rows'}`,
       ],
+      ...staleNote(source.settings.maxStaleMs),
     ],
   }
 }
@@ -209,15 +214,28 @@ async function explainResult(
     cachedKeys: state === 'hit' ? 1 : 0,
     dependsOn: rests,
     ttlMs: lookup.ttlMs,
+    maxStaleMs: lookup.maxStaleMs,
     title: `${plan.kind} from ${tableName(plan.label)}: ${state}`,
     notes: [
       ['now', workOfResult(state)],
       ['depends on', ...packed(rests)],
       ...widened.flatMap(({ table: wide, reason }): Note[] => whyWide(wide, tellWidened(reason))),
       ['kept for', `${inWords(lookup.ttlMs)}, or until a write that could change it`],
+      ...staleNote(lookup.maxStaleMs),
     ],
   }
 }
+
+/** What becomes of it in an outage of the database. */
+const staleNote = (maxStaleMs: number | undefined): Note[] =>
+  maxStaleMs === undefined
+    ? []
+    : [
+        [
+          'in an outage',
+          `served up to ${inWords(maxStaleMs)} after its query, if this process wrote nothing to it since`,
+        ],
+      ]
 
 function workOfResult(state: Explanation['state']): string {
   if (state === 'hit') return 'the whole answer from the store, no SQL'

@@ -68,7 +68,7 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
       context.write.noteError(error)
       if (effect === 'commit' || effect === 'chain') await this.#uncertain(error)
       // A read that failed has written nothing, whatever became of its connection.
-      else if (!context.write.isQuiet(query.sql)) await this.#failed(error, scope)
+      else if (!context.write.wasQuiet(query.sql)) await this.#failed(error, scope)
       throw error
     }
     await this.#after(effect)

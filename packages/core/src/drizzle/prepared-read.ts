@@ -1,8 +1,10 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
 import type { BypassReason } from '../model/reasons.ts'
 import type { LoadRecords, Lookup, LookupAnswer, RecordRow, RecordSource } from '../model/record.ts'
+import type { LastKnownPort } from '../ports/last-known.ts'
 import type { MatchedKeys } from '../ports/paths.ts'
 import { decode, type Field, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
+import { byLastKnown, type LastAnswer, orLastKnown } from './last-known-answer.ts'
 import type { LazyQuery } from './lazy-sql.ts'
 import { loadRecords } from './load-records.ts'
 import { mapRows } from './map-rows.ts'
@@ -74,12 +76,33 @@ export class PreparedRead
     const { plain } = this
     plain.joinsNotNullableMap = this.joinsNotNullableMap
     if (reason === 'too-many-keys') this.read.context.read.listTooLong()
-    if (plain instanceof PreparedResult) {
-      // What rows of one key cannot answer, the whole answer may; what nothing may be served for, neither.
-      return isAboutRows(reason) ? plain.execute(placeholders, token) : plain.runPlain(reason, placeholders, token)
-    }
+    // What rows of one key cannot answer, the whole answer may; what nothing may be served for, neither.
+    if (plain instanceof PreparedResult && isAboutRows(reason)) return plain.execute(placeholders, token)
+    const { lastKnown } = this.read.context
+    const ask = () => this.askDatabase(reason, placeholders, token)
+    // They were looked for when the rows could not be had.
+    if (!lastKnown || reason === 'database-down') return ask()
+    return orLastKnown(lastKnown, ask, () => this.lastKnown(placeholders, token))
+  }
+
+  private askDatabase(
+    reason: BypassReason,
+    placeholders: Record<string, unknown> | undefined,
+    token: unknown,
+  ): Promise<unknown> {
+    const { plain } = this
+    if (plain instanceof PreparedResult) return plain.askDatabase(reason, placeholders, token)
     this.read.context.read.bypassed(this.read.question.shape.name, reason)
     return plain.execute(placeholders, token)
+  }
+
+  private lastKnown(
+    placeholders: Record<string, unknown> | undefined,
+    token: unknown,
+  ): Promise<LastAnswer | undefined> {
+    const { plain } = this
+    const whole = plain instanceof PreparedResult ? () => plain.lastKnown(placeholders, token) : nothingKnown
+    return lastRows(this, whole, placeholders, token)
   }
 
   map(source: RecordSource, rows: readonly (readonly unknown[])[]): unknown {
@@ -151,13 +174,35 @@ export async function answerByRecords(
   try {
     found = await context.read.read(lookup, loader(by, plan))
   } catch (error) {
-    return by.runPlain(hearFailure(context, source, error), placeholders, token)
+    if (!context.lastKnown?.failed(error)) return by.runPlain(hearFailure(context, source, error), placeholders, token)
+    const known = await lastRows(by, nothingKnown, placeholders, token)
+    return known ? known.result : by.runPlain('database-down', placeholders, token)
   }
   const answer = 'bypass' in found ? found : finish(by, source, match, found.rows)
   if ('result' in answer) return answer.result
   if (answer.bypass === 'records-lost') context.read.loseRecords(source, 'duplicate-key')
   return by.runPlain(answer.bypass, placeholders, token)
 }
+
+const nothingKnown = (): Promise<undefined> => Promise.resolve(undefined)
+
+/** What is known of the rows; of the whole answer, where rows by key are none. */
+async function lastRows(
+  by: AnswersRead,
+  whole: () => Promise<LastAnswer | undefined>,
+  placeholders: Record<string, unknown> | undefined,
+  token: unknown,
+): Promise<LastAnswer | undefined> {
+  const context = byLastKnown(by.context, by.context.lastKnown as LastKnownPort)
+  const plan = planRead({ context, question: by.question, ttlMs: undefined }, placeholders, token)
+  if (typeof plan === 'string') return isAboutRows(plan) ? whole() : undefined
+  const found = await context.read.read(plan.lookup, asksNobody)
+  if ('bypass' in found) return undefined
+  const answer = finish(by, plan.lookup.source, plan.match, found.rows)
+  return 'result' in answer ? answer : undefined
+}
+
+const asksNobody: LoadRecords = () => Promise.reject(new Error('What is known is read from the store alone.'))
 
 function loader({ context, question }: AnswersRead, plan: PlannedRead): LoadRecords {
   const { source, scheme } = plan.lookup
@@ -169,6 +214,7 @@ function loader({ context, question }: AnswersRead, plan: PlannedRead): LoadReco
       context.write.noteError(error)
       throw error
     })
+    context.lastKnown?.answered()
     // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
     if (context.client.begun !== begun) throw fellIntoTransaction
     return rows

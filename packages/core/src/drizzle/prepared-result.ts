@@ -1,8 +1,10 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
+import { stillDown } from '../model/outage.ts'
 import type { Term } from '../model/query-shape.ts'
 import type { BypassReason } from '../model/reasons.ts'
-import type { LoadRows, ResultQuestion, ResultRows } from '../model/result.ts'
+import type { LoadRows, ResultAnswer, ResultQuestion, ResultRows } from '../model/result.ts'
 import type { ResultPlan } from '../model/result-plan.ts'
+import type { LastKnownPort } from '../ports/last-known.ts'
 import {
   Column,
   type Field,
@@ -13,6 +15,7 @@ import {
   retellError,
   Subquery,
 } from './internals.ts'
+import { byLastKnown, type LastAnswer, orLastKnown } from './last-known-answer.ts'
 import type { LazyQuery } from './lazy-sql.ts'
 import { mapRows } from './map-rows.ts'
 import { fellIntoTransaction, type StatementContext, sessionGate } from './statement-context.ts'
@@ -80,12 +83,55 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     if (isReason(params)) return this.runPlain(params, placeholders, token)
     const lookup = context.results.lookup(plan, { params, ttlMs, tags })
     if (typeof lookup === 'string') return this.runPlain(lookup, placeholders, token)
-    const answer = await context.results.read(lookup, this.loader(statement, plan, params, placeholders, token))
+    const load = this.loader(statement, plan, params, placeholders, token)
+    let answer: ResultAnswer
+    try {
+      answer = await context.results.read(lookup, load)
+    } catch (error) {
+      const known = context.lastKnown?.failed(error) ? await this.lastKnown(placeholders, token) : undefined
+      if (known) return known.result
+      // Others were not answered: the error of this statement is its own.
+      if (error === stillDown) return this.askDatabase('database-down', placeholders, token)
+      throw error
+    }
     if ('bypass' in answer) return this.runPlain(answer.bypass, placeholders, token)
     return this.map(answer.rows)
   }
 
+  /** Not from the cache; where the database is down, what was known of the answer. */
   runPlain(reason: BypassReason, placeholders: Record<string, unknown> | undefined, token: unknown): Promise<unknown> {
+    const { lastKnown } = this.read.context
+    if (!lastKnown) return this.askDatabase(reason, placeholders, token)
+    return orLastKnown(
+      lastKnown,
+      () => this.askDatabase(reason, placeholders, token),
+      () => this.lastKnown(placeholders, token),
+    )
+  }
+
+  /** What is known of the whole answer, as it would be looked up if the facts were fresh; undefined: nothing that may be served. */
+  async lastKnown(placeholders: Record<string, unknown> | undefined, token: unknown): Promise<LastAnswer | undefined> {
+    const { ttlMs, tags } = this.read
+    const context = byLastKnown(this.read.context, this.read.context.lastKnown as LastKnownPort)
+    if (sessionGate(context, token)) return undefined
+    this.statement ??= this.read.readStatement()
+    const { statement } = this
+    if (typeof statement === 'string') return undefined
+    const plan = context.results.plan(statement.question)
+    if (typeof plan === 'string') return undefined
+    const params = statement.values(placeholders)
+    if (isReason(params)) return undefined
+    const lookup = context.results.lookup(plan, { params, ttlMs, tags })
+    if (typeof lookup === 'string') return undefined
+    const answer = await context.results.read(lookup, asksNobody)
+    return 'bypass' in answer ? undefined : { result: this.map(answer.rows) }
+  }
+
+  askDatabase(
+    reason: BypassReason,
+    placeholders: Record<string, unknown> | undefined,
+    token: unknown,
+  ): Promise<unknown> {
     this.read.context.read.bypassed(undefined, reason)
     const { plain } = this
     plain.joinsNotNullableMap = this.joinsNotNullableMap
@@ -99,12 +145,14 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     placeholders: Record<string, unknown> | undefined,
     token: unknown,
   ): LoadRows {
-    const { client, write } = this.read.context
+    const { context } = this.read
+    const { client, write } = context
     const { begun } = client
     return async (how) => {
       if (how === 'in-background' && client.begun !== begun) throw fellIntoTransaction
       try {
         const rows = await this.load(statement, plan, placeholders, token)
+        context.lastKnown?.answered()
         // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
         return { rows, keep: client.begun === begun && statement.isUnchanged(placeholders, params) }
       } catch (error) {
@@ -170,6 +218,8 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     return true
   }
 }
+
+const asksNobody: LoadRows = () => Promise.reject(new Error('What is known is read from the store alone.'))
 
 const lacksPrivilege = (error: unknown): boolean => (error as { cause?: { code?: unknown } }).cause?.code === '42501'
 

@@ -1,4 +1,5 @@
 import type { BypassReason } from '../model/reasons.ts'
+import type { LastKnownPort } from '../ports/last-known.ts'
 import type { NamedTable, ReadPath, ResultPort, Scope, WritePath } from '../ports/paths.ts'
 import type { ClientState } from './client-state.ts'
 import type { Dialect, Session } from './internals.ts'
@@ -25,6 +26,8 @@ export interface StatementContext {
   readonly read: ReadPath
   readonly results: ResultPort
   readonly write: WritePath
+  /** Undefined where no table is served while the database is down. */
+  readonly lastKnown: LastKnownPort | undefined
   readonly call: CallOptions
   /** The transaction that the session belongs to; undefined: autocommit. */
   readonly scope: Scope | undefined

@@ -104,6 +104,10 @@ const bypasses: Readonly<Record<BypassReason, ToldReason>> = {
     because:
       'how this process keeps the table is new to the services on the store; it counts in a moment, six seconds at most',
   },
+  'database-down': {
+    because: 'the database did not answer, and nothing that is known from before may be served in its place',
+    advice: 'bring the database back; the event staleRefused says why not',
+  },
   closed: { because: 'db.$aside.close() was called' },
 }
 

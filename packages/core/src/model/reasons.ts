@@ -16,6 +16,15 @@ export type FillRefusal =
   | 'store-failed'
   | 'gate-closed'
 
+/** Why the database's answer was not known well enough to be served while it is down (`serveStaleOnError`). */
+export type StaleRefusal =
+  /** It was never kept, or is gone; or one of several rows is. */
+  | 'not-kept'
+  | 'too-old'
+  /** This process has written something since that it does not show, or may have. */
+  | 'own-write'
+  | 'store-failed'
+
 /** Why a read never consulted the cache (DESIGN 5). `explain` and `stats` show these names. */
 export type BypassReason =
   | 'not-a-record'
@@ -54,6 +63,7 @@ export type BypassReason =
   | 'registering'
   | 'register-stale'
   | 'scheme-new'
+  | 'database-down'
   | 'closed'
 
 /** Who asked for an invalidation. */

@@ -29,6 +29,8 @@ export interface TableSettings {
   readonly maxRows: number
   /** How early entries are filled anew; undefined: when they are missed. */
   readonly refresh: RefreshSettings | undefined
+  /** How old an answer may be that is served while the database is down; undefined: none is. */
+  readonly maxStaleMs: number | undefined
 }
 
 /** How the records of one Drizzle table object look under the facts of the moment. */

@@ -42,6 +42,7 @@ export interface MergedSettings {
   readonly rows: boolean
   readonly scopes: readonly (() => unknown)[]
   readonly refresh: RefreshSettings | undefined
+  readonly maxStaleMs: number | undefined
 }
 
 /** Row stamps that the rows of an answer name. */

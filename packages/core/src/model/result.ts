@@ -57,6 +57,8 @@ export interface ResultLookup {
   readonly maxBytes: number
   /** How early the entry is filled anew; undefined: when it is missed. */
   readonly refresh?: RefreshSettings | undefined
+  /** How old it may be served while the database is down; undefined: not at all. */
+  readonly maxStaleMs?: number | undefined
 }
 
 /** Keys of the stamps that only the rows of an answer name. */

@@ -1,10 +1,24 @@
 import type { ServerChange } from '../model/facts.ts'
 import type { OutboxFault } from '../model/outbox.ts'
 import type { PayloadRefusal } from '../model/payload.ts'
-import type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
+import type {
+  BypassReason,
+  EpochReason,
+  FillRefusal,
+  InvalidateCause,
+  ReadKind,
+  StaleRefusal,
+} from '../model/reasons.ts'
 import type { IncarnationNews } from './store.ts'
 
-export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
+export type {
+  BypassReason,
+  EpochReason,
+  FillRefusal,
+  InvalidateCause,
+  ReadKind,
+  StaleRefusal,
+} from '../model/reasons.ts'
 
 /** A call to the store that may fail or be late. */
 export type StoreStep = 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'enter'
@@ -28,6 +42,9 @@ export type AsideEvent =
   | { type: 'needlessDrop'; table: string; columns: readonly string[] }
   | { type: 'joined'; table: string }
   | { type: 'fillAwaited'; table: string; served: boolean }
+  /** The database did not answer, and this was served in its place; `ageMs` since its query began. */
+  | { type: 'staleServed'; table: string; kind: ReadKind; ageMs: number }
+  | { type: 'staleRefused'; table: string; reason: StaleRefusal }
   | { type: 'refresh'; table: string }
   | { type: 'refreshSkipped'; table: string }
   | { type: 'refreshFailed'; table: string; error: unknown }

@@ -131,6 +131,8 @@ export interface WritePath {
   judgeLater(text: string): void
   /** True when a text surely writes nothing. */
   isQuiet(text: string): boolean
+  /** The same by the last facts, however old: of a text whose connection broke, maybe because the database is down. */
+  wasQuiet(text: string): boolean
   /** True when a text may have committed some of its work before it fails. */
   mayCommitWithin(text: string, inTransaction: boolean): boolean
   /** True when the text of a builder's statement may write more than its target. */

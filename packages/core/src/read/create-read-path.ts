@@ -30,6 +30,8 @@ export interface ReadPathWith {
     given: Readonly<Record<string, unknown>> | undefined,
   ): MatchedKeys | BypassReason
   read(lookup: Lookup, load: LoadRecords): Promise<LookupAnswer>
+  /** Tables whose records are lost, by the version of the facts under which they were. */
+  readonly lost: Map<RelationId, number>
 }
 
 /** Sources already decided, for one reading of the catalog. */
@@ -42,7 +44,6 @@ interface Decided {
 /** The read path up to the look-up: gates, sources, scopes. */
 export class RecordReadPath implements ReadPath {
   readonly #with: ReadPathWith
-  readonly #lost = new Map<RelationId, number>()
   #decided: Decided | undefined
 
   constructor(tools: ReadPathWith) {
@@ -112,7 +113,7 @@ export class RecordReadPath implements ReadPath {
   #refuseNow({ table }: RecordSource, facts: CatalogFacts): BypassReason | undefined {
     const blocked = this.#with.blocks(table)
     if (blocked) return blocked
-    return this.#lost.get(table) === facts.version ? 'records-lost' : undefined
+    return this.#with.lost.get(table) === facts.version ? 'records-lost' : undefined
   }
 
   match(
@@ -141,8 +142,8 @@ export class RecordReadPath implements ReadPath {
 
   loseRecords(source: RecordSource, reason: 'duplicate-key' | 'privilege' | 'missing-column'): void {
     const version = this.#with.facts()?.version
-    if (version === undefined || this.#lost.get(source.table) === version) return
-    this.#lost.set(source.table, version)
+    if (version === undefined || this.#with.lost.get(source.table) === version) return
+    this.#with.lost.set(source.table, version)
     this.#with.voice.emit({ type: 'recordsLost', table: source.label, reason })
   }
 }

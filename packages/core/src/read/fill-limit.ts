@@ -1,3 +1,4 @@
+import { isOutage, stillDown } from '../model/outage.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { FillCounts } from '../ports/fill-counts.ts'
 
@@ -11,10 +12,16 @@ interface Place {
   readonly since: number
 }
 
+interface Waiter {
+  readonly begin: (place: Place) => void
+  /** Undefined: it waits whatever happens. */
+  readonly giveUp: ((reason: symbol) => void) | undefined
+}
+
 /** A query that runs, or waits for its turn. */
 export interface Limited<T> {
   readonly answer: Promise<T>
-  /** Resolves when its turn has come; undefined: it runs already. */
+  /** Resolves when its turn has come, and rejects where it is given up; undefined: it runs already. */
   readonly begun: Promise<unknown> | undefined
 }
 
@@ -30,7 +37,7 @@ export class FillLimit {
   readonly #clock: Clock
   /** Oldest first. */
   readonly #running = new Set<Place>()
-  readonly #waiting: ((place: Place) => void)[] = []
+  #waiting: Waiter[] = []
   #endWatch: (() => void) | undefined
   #waited = 0
   #overdue = 0
@@ -52,11 +59,17 @@ export class FillLimit {
     return this.#usual
   }
 
-  run<T>(query: () => Promise<T>): Limited<T> {
+  /**
+   * `mayGiveUp`: there is another answer than the database's, so nobody has to wait for a turn to find that it is down; then
+   * it rejects with {@link stillDown}. Connecting may take seconds to fail, and the line may be long.
+   */
+  run<T>(query: () => Promise<T>, mayGiveUp = false): Limited<T> {
     const place = this.#take()
     if (place) return { answer: this.#hold(place, query), begun: undefined }
     this.#waited++
-    const begun = new Promise<Place>((resolve) => this.#waiting.push(resolve))
+    const begun = new Promise<Place>((begin, giveUp) =>
+      this.#waiting.push({ begin, giveUp: mayGiveUp ? giveUp : undefined }),
+    )
     this.#watch()
     return { answer: begun.then((granted) => this.#hold(granted, query)), begun }
   }
@@ -84,16 +97,25 @@ export class FillLimit {
   async #hold<T>(place: Place, query: () => Promise<T>): Promise<T> {
     try {
       return await query()
+    } catch (error) {
+      if (isOutage(error)) this.#dismiss()
+      throw error
     } finally {
       if (this.#running.delete(place)) this.#grant()
     }
+  }
+
+  #dismiss(): void {
+    const waiting = this.#waiting
+    this.#waiting = waiting.filter(({ giveUp }) => !giveUp)
+    for (const { giveUp } of waiting) giveUp?.(stillDown)
   }
 
   #grant(): void {
     while (this.#running.size < this.#max) {
       const next = this.#waiting.shift()
       if (!next) break
-      next(this.#occupy())
+      next.begin(this.#occupy())
     }
     this.#watch()
   }

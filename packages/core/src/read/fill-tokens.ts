@@ -87,7 +87,7 @@ export class FillTokens {
       if (found) return found.found
     }
     const { answer, begun } = fill.query()
-    if (begun) begun.then(begin)
+    if (begun) begun.then(begin, begin)
     else begin()
     return answer
   }

@@ -42,6 +42,7 @@ export class Flights<T> {
 
   /** A query that waits for its turn is before all that its joiners could run: their patience begins with it. */
   async #within({ shared, begun }: Flight<T>): Promise<T | undefined> {
+    // Where it gave its turn up because the database is down, those who joined it are told the same.
     await begun
     return new Promise((resolve) => {
       const cancel = this.#clock.setTimer(() => resolve(undefined), PATIENCE_MS)

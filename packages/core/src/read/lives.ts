@@ -6,19 +6,30 @@ export const spread = (ttlMs: number, jitter: number, random: number): number =>
   Math.max(1, Math.round(ttlMs * (1 + jitter * (2 * random - 1))))
 
 /** What a query took, without the time that it waited for its turn. */
-export function stopwatch(clock: Clock): { readonly ms: number; of<T>(query: () => Promise<T>): Promise<T> } {
+export function stopwatch(clock: Clock): Stopwatch {
   let ms = 0
+  let began = clock.now()
   return {
     get ms() {
       return ms
     },
+    get sinceMs() {
+      return clock.now() - began
+    },
     async of(query) {
-      const began = clock.now()
+      began = clock.now()
       const value = await query()
       ms = clock.now() - began
       return value
     },
   }
+}
+
+export interface Stopwatch {
+  readonly ms: number
+  /** How long ago the query began. */
+  readonly sinceMs: number
+  of<T>(query: () => Promise<T>): Promise<T>
 }
 
 /** How often, within its life, the life of an epoch is raised; each fill of its table would be far too often. */

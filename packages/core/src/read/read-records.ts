@@ -11,7 +11,8 @@ import { FamiliarKeys } from './familiar-keys.ts'
 import type { FillLimit, Limited } from './fill-limit.ts'
 import type { FillTokens, Look, Running } from './fill-tokens.ts'
 import { Flights } from './flights.ts'
-import { stopwatch } from './lives.ts'
+import { keepCopy } from './keep-copy.ts'
+import { type Stopwatch, stopwatch } from './lives.ts'
 import type { Refreshes } from './refreshes.ts'
 
 export interface ReadWith {
@@ -34,7 +35,7 @@ export interface ReadWith {
 const LONGEST_SCOPE = 64
 
 /** One key of a lookup with everything that is named after it in the store. */
-interface Wanted {
+export interface Wanted {
   readonly key: LookupKey
   readonly entryKey: string
   readonly stampKey: string
@@ -61,7 +62,7 @@ export async function peekRecord(
   lookup: Lookup,
   key: LookupKey,
 ): Promise<'hit' | 'miss' | 'unknown'> {
-  const one = name(lookup, key)
+  const one = nameKey(lookup, key)
   const texts = await store.read([one.entryKey, one.stampKey, one.epochKey])
   if (!texts) return 'unknown'
   one.stamp = texts[1] ?? null
@@ -105,7 +106,7 @@ interface Tools extends ReadWith {
 /** The path of most reads: one key, one question to the store, and on a hit nothing else. */
 async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
   const { source, kind } = lookup
-  const one = name(lookup, lookup.keys[0] as LookupKey)
+  const one = nameKey(lookup, lookup.keys[0] as LookupKey)
   const keys = [one.entryKey, one.stampKey, one.epochKey]
   // A trip within the process is not worth sparing.
   const strange = !tools.store.processLocal && !tools.familiar.meet(one.stampKey) && !tools.closed()
@@ -138,7 +139,7 @@ function mintStrange({ store, stampTtlMs, familiar }: Tools, { stampKey, epochKe
 }
 
 async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
-  const wanted = lookup.keys.map((key) => name(lookup, key))
+  const wanted = lookup.keys.map((key) => nameKey(lookup, key))
   const rows = await lookUp(tools, lookup, wanted)
   if (!rows) return { bypass: 'store-failed' }
   const timed = wanted.filter((one) => one.timed !== undefined)
@@ -160,7 +161,8 @@ async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promis
   return { rows: rows as RecordRow[] }
 }
 
-function name(lookup: Lookup, key: LookupKey): Wanted {
+/** What a key of a lookup, its entry and its stamp are called. */
+export function nameKey(lookup: Lookup, key: LookupKey): Wanted {
   const { source, scheme, scope } = lookup
   const ownKey = stampKey(scheme, key.tokens)
   const told = toldValues(scheme, key.tokens)
@@ -220,7 +222,7 @@ function validRow(
   return row
 }
 
-function rowOf(text: ReturnType<Payloads['unwrap']>, width: number): RecordRow | undefined {
+export function rowOf(text: ReturnType<Payloads['unwrap']>, width: number): RecordRow | undefined {
   if (text === null) return null
   if (typeof text !== 'string') return undefined
   const body = withoutTiming(text)
@@ -275,12 +277,15 @@ async function fill(
   const shared = await Promise.all(joined.map((flight) => flight && land(tools, lookup, flight)))
   const loaded = await loading
   if (loaded === 'ambiguous') return loaded
-  return settle(tools, missing, joined, shared, loaded, load)
+  return settle(tools, lookup, missing, joined, shared, loaded, load)
 }
+
+const mayBeStale = ({ source }: Lookup): boolean => source.settings.maxStaleMs !== undefined
 
 /** Puts the answers in order; keys whose joined flight gave nothing are asked for once more, by this reader itself. */
 async function settle(
   { limit }: Tools,
+  lookup: Lookup,
   missing: readonly Wanted[],
   joined: readonly unknown[],
   shared: readonly (RecordRow | undefined)[],
@@ -288,7 +293,7 @@ async function settle(
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
   const left = missing.filter((_, at) => joined[at] && shared[at] === undefined)
-  const late = left.length > 0 ? await limit.run(() => load(left.map(({ key }) => key))).answer : []
+  const late = left.length > 0 ? await limit.run(() => load(left.map(({ key }) => key)), mayBeStale(lookup)).answer : []
   if (late === 'ambiguous') return late
   let nextLoaded = 0
   let nextLate = 0
@@ -352,7 +357,10 @@ async function lead(
   const { own, names } = leading
   const took = stopwatch(tools.clock)
   const query = () =>
-    tools.limit.run(async () => ({ rows: await took.of(() => load(own.map(({ key }) => key))), found: false }))
+    tools.limit.run(
+      async () => ({ rows: await took.of(() => load(own.map(({ key }) => key))), found: false }),
+      mayBeStale(lookup),
+    )
   const { answer: loading, begun, end } = claim(tools, lookup, leading, query)
   const texts = loading.then(({ rows }) => (rows === 'ambiguous' ? [] : rows.map(encode)))
   texts.catch(() => undefined)
@@ -365,7 +373,7 @@ async function lead(
   try {
     const { rows, found } = await loading
     if (rows !== 'ambiguous' && !found && own.some(({ epoch }) => isStamp(epoch)))
-      stored = keep(tools, lookup, own, await texts, took.ms)
+      stored = keep(tools, lookup, own, await texts, took)
     return rows
   } finally {
     for (const flight of names) if (flight !== undefined) tools.flights.land(flight)
@@ -404,7 +412,7 @@ function keep(
   lookup: Lookup,
   own: readonly Wanted[],
   texts: readonly (string | null | undefined)[],
-  costMs: number,
+  took: Stopwatch,
 ): boolean {
   const { source } = lookup
   let stored = true
@@ -417,7 +425,7 @@ function keep(
       return
     }
     const ttl = timeToLive(tools, lookup, text === null)
-    const timing = source.settings.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttl, costMs }
+    const timing = source.settings.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttl, costMs: took.ms }
     const payload = timing ? withTiming(timing, text ?? '') : (text as string | null)
     const wrapped = tools.payloads.wrap(payload, aboutRecord(one))
     const entry = formatEntry(one.head, one.stamp as string, one.epoch as string, wrapped)
@@ -425,6 +433,17 @@ function keep(
     const stampTtl = Math.max(tools.stampTtlMs, 2 * ttl)
     tools.store.write(one.entryKey, entry, ttl, toKeepAlive(tools, one, stampTtl), stampTtl)
     tools.voice.fill(source.label, lookup.kind)
+    const { maxStaleMs } = source.settings
+    if (maxStaleMs === undefined) return
+    const [head, stamp, epoch] = [one.head, one.stamp as string, one.epoch as string]
+    keepCopy(tools, {
+      entryKey: one.entryKey,
+      ageMs: took.sinceMs,
+      maxStaleMs,
+      payload: text as string | null,
+      bound: head + stamp + epoch,
+      entry: (copied) => formatEntry(head, stamp, epoch, copied),
+    })
   })
   return stored
 }

@@ -12,7 +12,8 @@ import type { FillLimit } from './fill-limit.ts'
 import type { FillTokens, Look } from './fill-tokens.ts'
 import { Flights } from './flights.ts'
 import { Hints } from './hints.ts'
-import { KeepAlive, spread, stopwatch } from './lives.ts'
+import { keepCopy } from './keep-copy.ts'
+import { KeepAlive, type Stopwatch, spread, stopwatch } from './lives.ts'
 import { type NeedlessDrop, needlessDrops } from './needless-drops.ts'
 import type { Refreshes } from './refreshes.ts'
 
@@ -80,7 +81,7 @@ async function readThrough(tools: Tools, lookup: ResultLookup, load: LoadRows): 
   voice.miss(lookup.label, lookup.kind)
   const fallen = needlessDrops(tools.drops, lookup, found)
   const taken = await takeStamps(tools, lookup, found)
-  return { rows: taken ? await fly(tools, lookup, taken, load, fallen) : await loadOnly(tools, load) }
+  return { rows: taken ? await fly(tools, lookup, taken, load, fallen) : await loadOnly(tools, lookup, load) }
 }
 
 /** What the store holds of a result: stamps by key, the valid rows, and the partners that a fill should expect. */
@@ -230,13 +231,14 @@ async function fly(
     const text = await flight
     // Decoded anew: nothing mutable is shared.
     const rows = text === undefined ? undefined : (decodeRow(text) as ResultRows | undefined)
-    return rows ?? (await loadOnly(tools, load))
+    return rows ?? (await loadOnly(tools, lookup, load))
   }
   const background = behind === 'in-background'
   // Told once for each query that they cost.
   if (!background) for (const { table, columns } of behind) tools.voice.needlessDrop(table, columns)
   const took = stopwatch(tools.clock)
-  const query = () => tools.limit.run(() => took.of(() => load(background ? 'in-background' : undefined)))
+  const query = () =>
+    tools.limit.run(() => took.of(() => load(background ? 'in-background' : undefined)), mayBeStale(lookup))
   const look = (token: string) => lookAgain(tools, lookup, taken, token)
   const { entryKey, head, label } = lookup
   const {
@@ -256,7 +258,7 @@ async function fly(
   let stored = false
   try {
     const { rows, keep } = await loading
-    if (keep) stored = store(tools, lookup, taken, rows, await encoded, took.ms)
+    if (keep) stored = store(tools, lookup, taken, rows, await encoded, took)
     return rows
   } finally {
     tools.flights.land(name)
@@ -287,7 +289,10 @@ async function lookAgain(
 }
 
 /** Nothing of it is stored or shared, and all the same it is the query of a miss. */
-const loadOnly = async ({ limit }: Tools, load: LoadRows): Promise<ResultRows> => (await limit.run(load).answer).rows
+const loadOnly = async ({ limit }: Tools, lookup: ResultLookup, load: LoadRows): Promise<ResultRows> =>
+  (await limit.run(load, mayBeStale(lookup)).answer).rows
+
+const mayBeStale = ({ maxStaleMs }: ResultLookup): boolean => maxStaleMs !== undefined
 
 const nothingLearned: LearnedKeys = { keys: [], widened: false }
 
@@ -298,7 +303,7 @@ function store(
   taken: Taken,
   rows: ResultRows,
   text: string | undefined,
-  costMs: number,
+  took: Stopwatch,
 ): boolean {
   const { keys: learned, widened } = lookup.learn?.(rows) ?? nothingLearned
   const refusal = refuse(tools, lookup, rows, text)
@@ -316,13 +321,22 @@ function store(
     return false
   }
   const stamps = learned.map((key) => ({ key, stamp: taken.all.get(key) as string }))
-  const timing = lookup.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttlMs, costMs }
+  const timing = lookup.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttlMs, costMs: took.ms }
   const payload = timing ? withTiming(timing, text as string) : (text as string)
   const before = formatResult(lookup.head, taken.own, stamps, '')
   const entry = before + tools.payloads.wrap(payload, aboutResult(lookup.entryKey, before))
   const alive = tools.keepAlive.of(lookup, learned, taken.minted, stampTtlMs)
   tools.store.write(lookup.entryKey, entry, ttlMs, alive, stampTtlMs)
   tools.voice.fill(lookup.label, lookup.kind, { stamps: lookup.widened === true, learned: widened })
+  if (lookup.maxStaleMs !== undefined)
+    keepCopy(tools, {
+      entryKey: lookup.entryKey,
+      ageMs: took.sinceMs,
+      maxStaleMs: lookup.maxStaleMs,
+      payload: text as string,
+      bound: before,
+      entry: (copied) => before + copied,
+    })
   return true
 }
 

@@ -173,6 +173,7 @@ export class ResultPath implements ResultPort {
       maxRows: plan.settings.maxRows,
       maxBytes: plan.settings.maxBytes,
       refresh: plan.settings.refresh,
+      maxStaleMs: plan.settings.maxStaleMs,
     }
   }
 
@@ -558,6 +559,10 @@ class Planner {
       rows: all.some(({ rows }) => rows),
       scopes: [...scopes],
       refresh: earliest(all.flatMap(({ refresh }) => refresh ?? [])),
+      // Each of its tables must allow it.
+      maxStaleMs: all.every(({ maxStaleMs }) => maxStaleMs !== undefined)
+        ? least(({ maxStaleMs }) => maxStaleMs as number)
+        : undefined,
     }
   }
 

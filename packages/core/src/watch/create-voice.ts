@@ -1,6 +1,6 @@
 import { type RelationId, relationWords } from '../model/facts.ts'
 import type { PayloadRefusal } from '../model/payload.ts'
-import type { BypassReason, EpochReason, FillRefusal, ReadKind } from '../model/reasons.ts'
+import type { BypassReason, EpochReason, FillRefusal, ReadKind, StaleRefusal } from '../model/reasons.ts'
 import { toldError } from '../model/told-error.ts'
 import type { AsideEvent, Listener } from '../ports/events.ts'
 import type { FillCounts } from '../ports/fill-counts.ts'
@@ -79,6 +79,10 @@ export interface AsideStats extends ReadCounts {
   readonly fillLimit: FillCounts
   /** Misses that waited for another process's fill (`fillToken`), and were served by it or asked the database after all. */
   readonly fillsAwaited: { readonly served: number; readonly lapsed: number }
+  /** Answers from before, served while the database was down (`serveStaleOnError`). */
+  readonly staleServed: number
+  /** Answers that were looked for then and not served, by reason. */
+  readonly staleRefused: Readonly<Partial<Record<StaleRefusal, number>>>
   /** Entries filled anew behind a hit (`refresh`). */
   readonly refreshes: RefreshCounts
   /** The ten sets of columns that cause most needless drops, those with most first. */
@@ -159,6 +163,8 @@ export class CountingVoice implements Voice {
   readonly #outbox = { outboxDrained: 0, outboxLongestLagMs: 0 }
   readonly #bounds = { stamps: 0, learnedStamps: 0, listKeys: 0, queueBound: 0, schemes: 0 }
   readonly #awaited = { served: 0, lapsed: 0 }
+  #staleServed = 0
+  readonly #staleRefused: Partial<Record<StaleRefusal, number>> = {}
   readonly #refreshes = { begun: 0, failed: 0, skipped: 0 }
   readonly #needless = new NeedlessCounts()
 
@@ -192,6 +198,9 @@ export class CountingVoice implements Voice {
     else if (event.type === 'outcomeUnknown') this.#unknown++
     else if (event.type === 'registerLost') this.#lost++
     else if (event.type === 'fillAwaited') this.#awaited[event.served ? 'served' : 'lapsed']++
+    else if (event.type === 'staleServed') this.#staleServed++
+    else if (event.type === 'staleRefused')
+      this.#staleRefused[event.reason] = (this.#staleRefused[event.reason] ?? 0) + 1
     else if (event.type === 'refresh') this.#refreshes.begun++
     else if (event.type === 'refreshFailed') this.#refreshes.failed++
     else if (event.type === 'refreshSkipped') this.#refreshes.skipped++
@@ -286,6 +295,8 @@ export class CountingVoice implements Voice {
         writeKeys: this.#epochs['too-many-keys'] ?? 0,
       },
       fillsAwaited: { ...this.#awaited },
+      staleServed: this.#staleServed,
+      staleRefused: { ...this.#staleRefused },
       refreshes: { ...this.#refreshes },
       needlessDrops: advised(this.#needless.most(), advise),
       invalidations: this.#invalidations,

@@ -18,6 +18,8 @@ export interface DeliveryOptions {
   emit: Listener
   /** The register did not confirm what keys were derived under: whoever knows its union reads it again. */
   doubted?: (register: string) => void
+  /** Hears of all keys that are about to be removed. */
+  removing?: (keys: readonly string[]) => void
   /** How many single keys may wait; beyond it tables fall back to their epochs. Default: 100,000. */
   maxPendingKeys?: number
 }
@@ -69,6 +71,7 @@ class QueuedDelivery implements Delivery {
   readonly #emit: Listener
   readonly #maxKeys: number
   readonly #doubted: ((register: string) => void) | undefined
+  readonly #removing: (keys: readonly string[]) => void
   readonly #waiting = new PendingKeys()
   // Keys of the attempt on its way. A key that comes in meanwhile waits for the next attempt although it is among
   // them: this attempt may have reached the store before the write it comes from was committed.
@@ -80,8 +83,9 @@ class QueuedDelivery implements Delivery {
   #round: Promise<void> = Promise.resolve()
   #closed = false
 
-  constructor({ store, clock, emit, doubted, maxPendingKeys = 100_000 }: DeliveryOptions) {
+  constructor({ store, clock, emit, doubted, removing = () => {}, maxPendingKeys = 100_000 }: DeliveryOptions) {
     this.#doubted = doubted
+    this.#removing = removing
     this.#store = store
     this.#clock = clock
     this.#emit = emit
@@ -115,12 +119,15 @@ class QueuedDelivery implements Delivery {
   async #remove(tables: readonly InvalidatedTable[]): Promise<readonly InvalidatedTable[]> {
     const registers = registersOf(tables)
     const keys = keysToRemove(tables, this.#store.buckets)
+    this.#removing(keys)
     if (registers.length === 0) return (await this.#store.remove(keys)) ? [] : tables
     const sights = await this.#store.removeAndLook(keys, registers)
     if (!sights) return tables
     const wide = this.#doubt(tables, new Map(registers.map((register, at) => [register, sights[at] ?? null])))
     if (wide.length === 0) return []
-    const done = await this.#store.remove(keysToRemove(wide, this.#store.buckets))
+    const epochs = keysToRemove(wide, this.#store.buckets)
+    this.#removing(epochs)
+    const done = await this.#store.remove(epochs)
     return done ? [] : wide
   }
 

@@ -53,6 +53,8 @@ export interface WriteWith {
   readonly onPending: 'resolve' | 'reject'
   /** Facts of the moment; wakes the catalog. */
   facts(): CatalogFacts | undefined
+  /** The last facts, however old. */
+  lastFacts(): CatalogFacts | undefined
   /** Waits a bounded time for the first facts. */
   awaitFacts(): Promise<void>
   /** The facts may be out of date: they are read again with the next query. */
@@ -399,7 +401,14 @@ export class WriteThrough implements WritePath {
   }
 
   isQuiet(text: string): boolean {
-    const facts = this.#with.facts()
+    return this.#isQuietUnder(text, this.#with.facts())
+  }
+
+  wasQuiet(text: string): boolean {
+    return this.#isQuietUnder(text, this.#with.lastFacts())
+  }
+
+  #isQuietUnder(text: string, facts: CatalogFacts | undefined): boolean {
     if (!facts) return false
     const verdict = this.#with.classify(text, facts)
     return verdict.kind === 'harmless' || (verdict.kind === 'read' && !verdict.session)

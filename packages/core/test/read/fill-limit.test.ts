@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { manualClock, settle } from '../../../../test/harness/clock.ts'
+import { stillDown } from '../../src/model/outage.ts'
 import { FillLimit } from '../../src/read/fill-limit.ts'
 
 /** A limit whose queries end when they are told to. */
@@ -8,13 +9,13 @@ function open(max: number) {
   const limit = new FillLimit(() => max, clock)
   const begun: string[] = []
   const ends = new Map<string, (error?: Error) => void>()
-  const run = (name: string) =>
+  const run = (name: string, mayGiveUp?: boolean) =>
     limit.run(() => {
       begun.push(name)
       return new Promise<string>((resolve, reject) => {
         ends.set(name, (error) => (error ? reject(error) : resolve(name)))
       })
-    })
+    }, mayGiveUp)
   const end = async (name: string, error?: Error) => {
     ends.get(name)?.(error)
     await settle()
@@ -41,6 +42,29 @@ describe('the limit on fills', () => {
     expect(begun).toEqual(['a', 'b', 'c', 'd'])
     for (const name of ['c', 'd', 'e']) await end(name)
     expect(await Promise.all(all)).toEqual(['a', 'b', 'c', 'd', 'e'])
+    expect(limit.counts()).toMatchObject({ running: 0, waiting: 0 })
+  })
+
+  test('73: where the database is down, those who have another answer leave the line, and the others keep their place', async () => {
+    const { run, begun, end, limit } = open(1)
+    const first = run('a', true).answer.catch((error: unknown) => error)
+    const b = run('b', true)
+    const failed = run('c').answer.catch(() => 'failed')
+    const gaveUp = Promise.all(
+      [b.answer, b.begun].map((each) => Promise.resolve(each).catch((error: unknown) => error)),
+    )
+    const down = Object.assign(new Error('down'), { code: 'ECONNREFUSED' })
+    await end('a', down)
+    expect(await first).toBe(down)
+    expect(await gaveUp).toEqual([stillDown, stillDown])
+    expect(begun).toEqual(['a', 'c'])
+    const d = run('d', true).answer
+    // What is wrong with one query is not wrong with the next.
+    await end('c', Object.assign(new Error('no'), { code: '42601' }))
+    expect(await failed).toBe('failed')
+    expect(begun).toEqual(['a', 'c', 'd'])
+    await end('d')
+    expect(await d).toBe('d')
     expect(limit.counts()).toMatchObject({ running: 0, waiting: 0 })
   })
 
