@@ -37,6 +37,7 @@ function remover(buckets = 1) {
     name: 'by hand',
     processLocal: false,
     buckets,
+    isResting: false,
     broken: { reads: false, fills: false },
     read: refuse,
     mint: refuse,

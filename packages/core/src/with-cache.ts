@@ -1036,6 +1036,7 @@ class Engine {
     if (!this.#textIsExact) return 'catalog-unknown'
     if (facts.standby) return 'standby'
     if (this.#pending()) return 'pending-delivery'
+    if (this.#shared.guard.isResting) return 'store-failed'
     return this.#registrar.refuses()
   }
 

@@ -8,7 +8,7 @@ import { PreparedWrite } from './prepared-write.ts'
 import { queryOptions } from './query-options.ts'
 import { questionOfSelect, type RecordQuestion } from './record-question.ts'
 import { readStatement } from './result-statement.ts'
-import { currentScope, isOurs, type StatementContext } from './statement-context.ts'
+import { currentScope, isOurs, type StatementContext, sessionGate } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 
 type Prepare = Session['prepareQuery']
@@ -125,12 +125,23 @@ class Preparation {
 
   /** By rows of one table where a key fixes them; else by the whole answer. Undefined: it is none for the cache. */
   #prepareRead(lazy: LazyQuery, origin: ReadOrigin): PreparedQuery | undefined {
-    const { context } = this
-    const untracked = this.once ? untrackedTable(context, origin) : undefined
-    const read = untracked ? refused(context, untracked, 'untracked-table') : this.#prepareCached(lazy, origin)
+    const read = this.#isRefused(origin) ? undefined : this.#prepareCached(lazy, origin)
     // As plain Drizzle: what is wrong with a named statement is thrown while it is prepared.
     if (!this.once) void lazy.compiled
     return read
+  }
+
+  /** What runs at once and is refused whatever it asks for is not looked at any further. */
+  #isRefused(origin: ReadOrigin): boolean {
+    const { context } = this
+    if (!this.once) return false
+    const untracked = untrackedTable(context, origin)
+    // Where a last known answer may stand in, it has to be known what was asked.
+    const refusal = untracked ? 'untracked-table' : context.lastKnown ? undefined : sessionGate(context, undefined)
+    if (!refusal) return false
+    const table = untracked ?? (origin.config.table instanceof Table ? context.shape(origin.config.table) : undefined)
+    context.read.bypassed(table?.name, refusal)
+    return true
   }
 
   #prepareCached(lazy: LazyQuery, origin: ReadOrigin): PreparedQuery | undefined {

@@ -11,6 +11,8 @@ export interface GuardedStore {
   readonly processLocal: boolean
   /** See `Store.buckets`; 1 where the store says nothing. */
   readonly buckets: number
+  /** True while a read would get no answer, so that it need not even be looked at what it asks for. */
+  readonly isResting: boolean
   /** Whether the store is left alone for a while, after repeated failures; of reads and of fills apart. */
   readonly broken: { readonly reads: boolean; readonly fills: boolean }
   /**

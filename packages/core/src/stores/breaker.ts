@@ -37,6 +37,11 @@ export class Breaker {
     return this.#openedAt !== undefined
   }
 
+  /** True while it is open and nobody is to try the store: whoever asks gets no answer. */
+  get isResting(): boolean {
+    return this.isOpen && (this.#trying || this.#clock.now() < this.#triesAt)
+  }
+
   /** While open: true for the one question that tries the store; {@link Breaker.tried} must hear how it ended. */
   takesTry(): boolean {
     if (this.#trying || this.#clock.now() < this.#triesAt) return false

@@ -61,6 +61,9 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
           settle,
         }),
       ),
+    get isResting() {
+      return reading.isResting
+    },
     get broken() {
       return { reads: reading.isOpen, fills: filling.isOpen }
     },
