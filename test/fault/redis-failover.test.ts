@@ -67,14 +67,17 @@ interface Pair {
 }
 
 async function startPair(): Promise<Pair> {
-  const primary = await startPrimary()
+  const primary = await redisPrimary()
   const link = await tcpProxy(primary.url)
+  // A primary takes another name when its first replica comes.
   const replica = await redisReplica(link.url)
+  await ageRegister(primary.url, namespace, database.name)
   const address = await tcpProxy(primary.url)
   ending.push(
     () => address.close(),
     () => link.close(),
     () => replica.stop(),
+    () => primary.stop(),
   )
   return { primary, replica, link, address }
 }
@@ -235,7 +238,11 @@ describe.each(redisLibraries)('over $name', (library) => {
       const hook: StatementHook = async (point, { sql }) => {
         if (holding && point === 'after' && /from "items"/.test(sql)) await held.pass()
       }
-      const reader = await open(library, pair.address.url, { hook })
+      const stored = ownGate()
+      const onStore: StoreHook = (point, { method }) => {
+        if (point === 'after' && method === 'write') void stored.pass()
+      }
+      const reader = await open(library, pair.address.url, { hook, onStore })
       const writer = await open(library, pair.address.url)
       holding = true
       const reading = byId(reader).execute()
@@ -243,11 +250,13 @@ describe.each(redisLibraries)('over $name', (library) => {
       await held.arrived
       await cutReplica(pair)
       await rename(writer, 'new')
+      entering = ownGate()
       await lose(pair)
       for (const app of [reader, writer]) await app.isBack()
       held.open()
       expect(await reading).toMatchObject([{ label: 'old' }])
-      for (const app of [reader, writer]) await expectServed(app, 'new')
+      await stored.arrived
+      await expectAtOnce([reader, writer], 'new')
     },
   )
 
