@@ -411,29 +411,36 @@ describe('73: while the database is down', () => {
 
     test('in a transaction, switched off, past the cache, or closed', async () => {
       const app = await open({ namespace: 'gates' })
+      const list = () => reads['a list']?.(app) as PromiseLike<unknown>
       await byId(app)
-      await filled(app).toBe(1)
+      await list()
+      await filled(app).toBe(2)
       await clock.advanceAndSettle(60_000)
-      // The transaction begins before the outage.
-      const began = gate()
+      // The transactions begin before the outage.
       const inside = app.db.transaction(async (tx) => {
         await tx.execute('select 1')
-        began.pass()
-        await began.arrived
         proxy.refuse()
         return tx.select().from(items).where(eq(items.id, 1))
       })
       await refused(app, () => inside)
+      proxy.heal()
+      const listing = app.db.transaction(async (tx) => {
+        await tx.execute('select 1')
+        proxy.refuse()
+        return tx.select().from(items).where(gt(items.id, 98)).orderBy(asc(items.id))
+      })
+      await refused(app, () => listing)
       await refused(app, () => app.db.select().from(items).where(eq(items.id, 1)).$withCache(false))
       await refused(app, () => app.db.$aside.with({ cache: false }).select().from(items).where(eq(items.id, 1)))
       await refused(app, () => app.db.select().from(items).where(eq(items.id, 1)).for('share'))
       app.db.$aside.reads('off')
-      await refused(app, () => byId(app))
+      for (const read of [() => byId(app), list]) await refused(app, read)
       app.db.$aside.reads('on')
       expect(await byId(app)).toHaveLength(1)
+      expect(await list()).toHaveLength(2)
       await app.db.$aside.close()
-      await expect(byId(app)).rejects.toThrow()
-      expect(stats(app).staleServed).toBe(1)
+      for (const read of [() => byId(app), list]) await expect((async () => read())()).rejects.toThrow()
+      expect(stats(app).staleServed).toBe(2)
     })
 
     test('to another tenant', async () => {

@@ -126,6 +126,24 @@ const mistakes: Mistake[] = [
     says: [/beta/, /a number from 0/],
   },
   {
+    what: 'stale answers without an age',
+    make: () => cached(items, { serveStaleOnError: true as never }),
+    code: 'ASIDE_BAD_OPTION',
+    says: [/serveStaleOnError/, /maxAge/],
+  },
+  {
+    what: 'stale answers of an age that is none',
+    make: () => cached(items, { serveStaleOnError: { maxAge: 'long' as never } }),
+    code: 'ASIDE_BAD_DURATION',
+    says: [/maxAge/, /long/],
+  },
+  {
+    what: 'an unknown word on stale answers',
+    make: () => cached(items, { serveStaleOnError: { maxAge: '1h', ttl: '1h' } as never }),
+    code: 'ASIDE_UNKNOWN_OPTION',
+    says: [/serveStaleOnError/, /ttl/],
+  },
+  {
     what: 'an unknown way to refresh',
     make: () => cached(items, { refresh: { before: '1s' } as object }),
     code: 'ASIDE_UNKNOWN_OPTION',
