@@ -164,8 +164,9 @@ const kinds = {
     }
   },
   'link to PostgreSQL is slow': (stage) => {
-    const ms = 20 + stage.random.below(150)
-    return onLinks(stage, 'postgres', (proxy) => proxy.delay({ toClient: ms }))
+    const ms = 50 + stage.random.below(250)
+    const all = stage.random.chance(0.15)
+    return onLinks(stage, 'postgres', (proxy) => proxy.delay({ toClient: ms }), all)
   },
   'PostgreSQL paused': (stage) => onServer(stage, 'postgres'),
   'Redis restarted from old data': ({ scene, random }) => {

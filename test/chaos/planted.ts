@@ -63,8 +63,8 @@ export const plantedFaults: readonly Planted[] = [
     edits: races.joinByKey.edits,
     kinds: ['link to PostgreSQL is slow'],
     outbox: false,
-    seconds: 8,
+    seconds: 15,
     runs: 5,
-    isQuick: true,
+    isQuick: false,
   },
 ]

@@ -37,7 +37,7 @@ const client =
     ? new Redis(task.redis, { lazyConnect: true })
     : createClient({ url: task.redis, socket: { reconnectStrategy: 50 } })
 client.on('error', () => {})
-const pool = new Pool({ connectionString: task.database, max: 8 })
+const pool = new Pool({ connectionString: task.database, max: 24 })
 pool.on('error', () => {})
 // A connection that breaks while a transaction of the app's has it would end the process, as over plain Drizzle.
 const connections = new Set<PoolClient>()
@@ -67,6 +67,8 @@ const worthTelling = new Set<AsideEvent['type']>([
   'outboxUnusable',
   'outboxDrained',
   'registerLost',
+  'incarnationChanged',
+  'failoverGuardLowered',
   'breakerOpened',
   'breakerClosed',
   'derivationFailed',
