@@ -84,11 +84,14 @@ export async function privatePostgres(line: PostgresLine, settings: string[] = [
   return startPostgres(binaries, settings)
 }
 
-/** An own, empty Redis for fault tests; `args` are further command line options, e.g. `['--maxmemory', '2mb']`. */
-export async function privateRedis(args: string[] = []): Promise<PrivateServer> {
+/**
+ * An own, empty Redis for fault tests; `args` are further command line options, e.g. `['--maxmemory', '2mb']`. `findPort`
+ * gives ports that are free, one after the other.
+ */
+export async function privateRedis(args: string[] = [], findPort = freePort): Promise<PrivateServer> {
   const program = redisProgram()
   if (program === undefined) throw missing('Redis', [noRedis], 'install the package redis-server')
-  return startRedis(program, args)
+  return startRedis(program, args, findPort)
 }
 
 function inOrder(docker: Attempt, local: Attempt): Attempt[] {
@@ -230,13 +233,13 @@ function runs(program: string): boolean {
   }
 }
 
-async function startRedis(program: string, more: string[] = []): Promise<PrivateServer> {
+async function startRedis(program: string, more: string[] = [], findPort = freePort): Promise<PrivateServer> {
   const folder = temporaryFolder('redis')
   const settings = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
   const start = (port: number) =>
     startProcess({ file: program, args: ['--port', String(port), ...settings, ...more], folder })
   const ask = (port: number) => redisVersion(redisUrl(port))
-  return privateServer({ start, ask, url: redisUrl, from: program, folder, release: () => {} })
+  return privateServer({ start, ask, url: redisUrl, from: program, folder, findPort, release: () => {} })
 }
 
 function redisUrl(port: number): string {
@@ -267,6 +270,7 @@ interface PrivateSetUp {
   url(port: number): string
   from: string
   folder: string
+  findPort?(): Promise<number>
   release(): void
 }
 
@@ -302,7 +306,7 @@ async function privateServer(setUp: PrivateSetUp): Promise<PrivateServer> {
 /** Between probing a port and using it another process may take it: then the next port is tried. */
 async function startOnFreePort(setUp: PrivateSetUp): Promise<{ server: ServerProcess; port: number; version: string }> {
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort()
+    const port = await (setUp.findPort ?? freePort)()
     const server = setUp.start(port)
     try {
       return { server, port, version: await untilReady(server, () => setUp.ask(port)) }

@@ -1,11 +1,20 @@
 import { AsideError, type Store } from 'drizzle-aside/store'
 import type { Connection, ConnectionOptions } from './connection.ts'
 import { connectIoredis, type IoredisClient, isIoredis } from './ioredis.ts'
+import { connectIoredisCluster, type IoredisCluster, isIoredisCluster } from './ioredis-cluster.ts'
 import { connectNodeRedis, isNodeRedis, type NodeRedisClient } from './node-redis.ts'
+import { connectNodeRedisCluster, isNodeRedisCluster, type NodeRedisCluster } from './node-redis-cluster.ts'
+import { connectNodeRedisSentinel, isNodeRedisSentinel, type NodeRedisSentinel } from './node-redis-sentinel.ts'
 import { storeOver } from './redis-store.ts'
 
 export type { IoredisClient } from './ioredis.ts'
+export type { IoredisCluster } from './ioredis-cluster.ts'
 export type { NodeRedisClient } from './node-redis.ts'
+export type { NodeRedisCluster } from './node-redis-cluster.ts'
+export type { NodeRedisSentinel } from './node-redis-sentinel.ts'
+
+/** The clients that the store works over. */
+export type RedisClient = NodeRedisClient | NodeRedisCluster | NodeRedisSentinel | IoredisClient | IoredisCluster
 
 export interface RedisStoreOptions {
   /**
@@ -22,25 +31,33 @@ export interface RedisStoreOptions {
 }
 
 /**
- * A store on one Redis (6.2 or newer, or Valkey) over the client that the app already has: node-redis 5 and 6,
- * ioredis 5 and 6. The store duplicates the client: same server, user, database and key prefix, but with settings that
- * suit a cache (nothing queues while disconnected, nothing is sent twice). The duplicate connects with the first
- * command and, like the app's client, keeps the process alive until it is closed; `close()` closes it alone.
+ * A store on Redis (6.2 or newer, or Valkey) over the client that the app already has: node-redis 5 and 6, ioredis 5 and 6;
+ * for a single node, a master behind Sentinel, or a Cluster. The store duplicates the client: same servers, user, database
+ * and key prefix, but with settings that suit a cache (nothing queues while disconnected, nothing is sent twice). The
+ * duplicate connects with the first command and, like the app's client, keeps the process alive until it is closed;
+ * `close()` closes it alone.
+ *
+ * Over a Cluster each table is spread over 16 buckets (see `Store.buckets`), and the store keeps a connection to each master;
+ * all who share it must use Cluster clients. Replicas are never read.
  *
  * Commands: MGET, SET, UNLINK, PEXPIRE, PTTL, PING, SCAN for `clear`; HMGET, TIME and EVAL (one script, every two
- * seconds) for the register by which services with different options know of each other. A text is kept as UTF-8.
+ * seconds) for the register by which services with different options know of each other; on a Cluster CLUSTER SLOTS (once a
+ * second) and ASKING. A text is kept as UTF-8.
  *
  * On a Redis that fails over to a replica a removal that was acknowledged may be lost with the old primary; see
- * docs/limits.md. Cluster clients are refused.
+ * docs/limits.md.
  *
  * @example
  * const redis = createClient({ url: process.env.REDIS_URL }) // or new Redis(process.env.REDIS_URL)
  * const db = withCache(drizzle(pool), { store: redisStore(redis), namespace: 'shop', tables: [cached(users)] })
  *
- * @throws AsideError `ASIDE_BAD_STORE` when the client is none of these, or unfit with `duplicate: false`;
+ * redisStore(createCluster({ rootNodes: [{ url: 'redis://node-1:6379' }] })) // or new Cluster([…]) of ioredis
+ *
+ * @throws AsideError `ASIDE_BAD_STORE` when the client is none of these, or unfit with `duplicate: false` (as those of Sentinel
+ * and Cluster of node-redis, and of a Cluster of ioredis, always are);
  * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number.
  */
-export function redisStore(client: NodeRedisClient | IoredisClient, options: RedisStoreOptions = {}): Store {
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const { duplicate = true, deadAfterMs = 5_000 } = options
   if (!(deadAfterMs > 0)) {
     throw new AsideError(
@@ -51,12 +68,15 @@ export function redisStore(client: NodeRedisClient | IoredisClient, options: Red
   return storeOver(connect(client, { duplicate, deadAfterMs }))
 }
 
-function connect(client: NodeRedisClient | IoredisClient, options: ConnectionOptions): Connection {
+function connect(client: RedisClient, options: ConnectionOptions): Connection {
   if (isNodeRedis(client)) return connectNodeRedis(client, options)
+  if (isNodeRedisCluster(client)) return connectNodeRedisCluster(client, options)
+  if (isNodeRedisSentinel(client)) return connectNodeRedisSentinel(client, options)
+  if (isIoredisCluster(client)) return connectIoredisCluster(client, options)
   if (isIoredis(client)) return connectIoredis(client, options)
   throw new AsideError(
     'ASIDE_BAD_STORE',
-    'redisStore() takes a client of node-redis (createClient) or ioredis (new Redis) for a single node. ' +
-      'Cluster, sentinel and pool clients of node-redis and Cluster of ioredis are not supported yet.',
+    'redisStore() takes a client of node-redis (createClient, createCluster, createSentinel) or of ioredis (new Redis, ' +
+      'new Cluster). Pools of node-redis are not supported: one connection is enough.',
   )
 }

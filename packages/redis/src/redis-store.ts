@@ -18,6 +18,7 @@ export function storeOver(connection: Connection): Store {
   return {
     name: 'redis',
     processLocal: false,
+    buckets: connection.buckets,
     // Not async: each promise between the reply and the reader is a turn that a lone hit waits for.
     read(keys) {
       if (closed) return Promise.reject(closedError())
@@ -40,7 +41,7 @@ export function storeOver(connection: Connection): Store {
     async removeAndLook(keys, registers) {
       const look = lookCommands(registers)
       const answers = await open().runAll([...unlinkCommands(keys), ...look])
-      return sightsOf(answers.slice(-look.length))
+      return sightsOf(look.length > 0 ? answers.slice(-look.length) : [])
     },
     async clear(prefix) {
       await clearPrefix(open(), prefix)
@@ -78,12 +79,16 @@ function unlinkCommands(keys: readonly string[]): Command[] {
   return commands
 }
 
-/** SCAN may answer a key twice and always answers those that stay throughout, which is all that is asked for here. */
 async function clearPrefix(connection: Connection, prefix: string): Promise<void> {
+  for (const node of await connection.nodes()) await clearNode(connection, node, prefix)
+}
+
+/** SCAN may answer a key twice and always answers those that stay throughout, which is all that is asked for here. */
+async function clearNode(connection: Connection, node: Pick<Connection, 'run'>, prefix: string): Promise<void> {
   const args = ['MATCH', `${literal(connection.keyPrefix + prefix)}*`, 'COUNT', KEYS_PER_SCAN]
   let cursor = '0'
   do {
-    const answer = await connection.run({ name: 'SCAN', keys: [], args: [cursor, ...args] })
+    const answer = await node.run({ name: 'SCAN', keys: [], args: [cursor, ...args] })
     const [next, found] = answer as [string, string[]]
     await unlink(
       connection,

@@ -160,17 +160,23 @@ function answerOf(
   }
 }
 
-/** Read with the removals of a write: no script, so it works on a Redis that is full. */
-export const lookCommands = (registers: readonly string[]): Command[] => [
-  ...registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b'] })),
-  { name: 'TIME', keys: [] },
-]
+/**
+ * Read with the removals of a write: no script, so it works on a Redis that is full. Each register with the time of the node
+ * that keeps it: by that clock it was born.
+ */
+export const lookCommands = (registers: readonly string[]): Command[] =>
+  registers.flatMap((register) => [
+    { name: 'HMGET', keys: [register], args: ['v', 'b'] },
+    { name: 'TIME', keys: [], near: register },
+  ])
 
 export function sightsOf(answers: readonly unknown[]): (RegisterSight | null)[] {
-  const [seconds, micros] = answers.at(-1) as [string, string]
-  const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-  return answers.slice(0, -1).map((answer) => {
-    const [version, born] = answer as [string | null, string | null]
-    return version === null || born === null ? null : { version, bornMs: Number(born), nowMs }
-  })
+  const sights: (RegisterSight | null)[] = []
+  for (let at = 0; at < answers.length; at += 2) {
+    const [version, born] = answers[at] as [string | null, string | null]
+    const [seconds, micros] = answers[at + 1] as [string, string]
+    const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
+    sights.push(version === null || born === null ? null : { version, bornMs: Number(born), nowMs })
+  }
+  return sights
 }
