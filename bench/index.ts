@@ -27,6 +27,8 @@ const pages: Readonly<Record<string, string>> = {
   'result-hits': 'result-hits',
   'write-cost': 'write-cost',
   outbox: 'outbox',
+  outage: 'outage',
+  'guard-read': 'guard-read',
   'first-fill': 'first-fill',
   'structural-key': 'structural-key',
 }

@@ -1,7 +1,7 @@
 /** Stores with one fault each: the memory store with some of its verbs replaced. */
 
 import type { OpenedStore, StoreSubject } from '@drizzle-aside/store-conformance'
-import type { RegisterAnswer, RegisterVisit, Store } from 'drizzle-aside/store'
+import type { Incarnations, RegisterAnswer, RegisterVisit, Store } from 'drizzle-aside/store'
 import { memoryStore, sharedMemoryStore } from '../../packages/core/src/stores/memory-store.ts'
 import { manualClock } from '../harness/clock.ts'
 
@@ -456,6 +456,50 @@ const ofRegisters: Fault[] = [
   })),
 ]
 
+const named = (of: (key: string) => string | undefined): Incarnations => ({
+  of,
+  guard: 'incarnation',
+  lowered: undefined,
+  listen: () => () => {},
+})
+
+/** Replaces what `counts` says may be replaced. */
+const mintingOver =
+  ({ read, mint, remove }: Verbs, counts: (kept: string | null, over: string) => boolean): Store['mint'] =>
+  async (stamps, ttlMs) => {
+    for (const { key, over } of stamps)
+      if (over !== undefined && counts((await read([key]))[0] ?? null, over)) await remove([key])
+    return mint(stamps, ttlMs)
+  }
+
+const exactly = (kept: string | null, over: string): boolean => kept === over
+
+const ofIncarnations: Fault[] = [
+  planted('names its incarnations by a number', (inner) => ({
+    incarnations: named(() => '7'),
+    mint: mintingOver(inner, exactly),
+  })),
+  planted('does not know its incarnation after a read', (inner) => ({
+    incarnations: named(() => undefined),
+    mint: mintingOver(inner, exactly),
+  })),
+  {
+    name: 'has an incarnation for each of its instances',
+    plant: () => {
+      let instances = 0
+      return (inner) => {
+        const name = `other${instances++}`
+        return { incarnations: named(() => name), mint: mintingOver(inner, exactly) }
+      }
+    },
+  },
+  planted('has incarnations, and mints over nothing', () => ({ incarnations: named(() => 'first-') })),
+  planted('has incarnations, and mints over whatever is there', (inner) => ({
+    incarnations: named(() => 'first-'),
+    mint: mintingOver(inner, () => true),
+  })),
+]
+
 const ofBounds: Fault[] = [
   { name: 'has no bound', plant: () => () => ({}), bounded: () => memoryStore() },
   {
@@ -514,6 +558,7 @@ export const faults: readonly Fault[] = [
   ...ofRemovals,
   ...ofLives,
   ...ofRegisters,
+  ...ofIncarnations,
   ...ofBounds,
   ...ofClosing,
 ]

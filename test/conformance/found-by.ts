@@ -278,6 +278,21 @@ export const foundBy: Readonly<Record<string, readonly string[]>> = {
     'a register that was removed is created anew, as a younger one of another version',
     'removes and looks in one call, at several registers, in order',
   ],
+  'names its incarnations by a number': [
+    'where there are incarnations: names that of any key in six characters, the same to everybody',
+  ],
+  'does not know its incarnation after a read': [
+    'where there are incarnations: names that of any key in six characters, the same to everybody',
+  ],
+  'has an incarnation for each of its instances': [
+    'where there are incarnations: names that of any key in six characters, the same to everybody',
+  ],
+  'has incarnations, and mints over nothing': [
+    'where there are incarnations: mints over the text that counts as none, and over no other',
+  ],
+  'has incarnations, and mints over whatever is there': [
+    'where there are incarnations: mints over the text that counts as none, and over no other',
+  ],
   'has no bound': ['bounded: three times what fits was written, and what is kept fits and is exact'],
   'keeps nothing when it is full': ['bounded: three times what fits was written, and what is kept fits and is exact'],
   'does not remove while it is full': [

@@ -85,6 +85,38 @@ for (const library of everyRedisLibrary) {
 }
 
 describe.each(everyRedisLibrary)('redisStore over $name', (library) => {
+  test('asks for the time of young registers only, and takes one that was made anew for young', async () => {
+    const server = await privateRedis()
+    const watcher = createClient({ url: server.url })
+    await watcher.connect()
+    const timesAsked = async () => Number(/cmdstat_time:calls=(\d+)/.exec(await watcher.info('commandstats'))?.[1] ?? 0)
+    const two = await openTwo(library, server.url)
+    const ageOf = async (name: string) => {
+      const [sight] = (await two.store.removeAndLook?.(['k'], [name])) ?? []
+      return sight && sight.nowMs - sight.bornMs
+    }
+    const [seconds] = (await watcher.sendCommand(['TIME'])) as unknown as [string, string]
+    const now = Number(seconds) * 1000
+    await two.store.read(['k'])
+    const i = two.store.incarnations?.of('k') ?? ''
+    await watcher.hSet('young', { v: '1', b: String(now - 3_000), i })
+    await watcher.hSet('old', { v: '1', b: String(now - 600_000), i })
+    const before = await timesAsked()
+    expect(await ageOf('young')).toBeGreaterThanOrEqual(3_000)
+    expect(await ageOf('young')).toBeLessThan(MINUTE)
+    expect(await timesAsked()).toBe(before + 2)
+    for (let looks = 0; looks < 3; looks++) expect(await ageOf('old')).toBeGreaterThanOrEqual(600_000)
+    expect(await timesAsked()).toBe(before + 3)
+    await watcher.hSet('old', { v: '2', b: String(now + 1_000), i })
+    expect(await ageOf('old')).toBeLessThan(6_000)
+    expect(await timesAsked()).toBe(before + 3)
+    await watcher.del('old')
+    expect(await ageOf('old')).toBeNull()
+    await two.close()
+    watcher.destroy()
+    await server.stop()
+  })
+
   test('closes its own connection only, and opens none before the first command', async () => {
     const server = await privateRedis()
     const watcher = createClient({ url: server.url })

@@ -12,7 +12,14 @@ import { removeKeys } from './redis-keys.ts'
 import type { PostgresLine } from './servers.ts'
 
 export type { FreshDatabase } from './create-database.ts'
-export { type PostgresLine, type PrivateServer, privatePostgres, privateRedis } from './servers.ts'
+export {
+  type PostgresLine,
+  type PrivatePair,
+  type PrivateServer,
+  privatePair,
+  privatePostgres,
+  privateRedis,
+} from './servers.ts'
 
 export interface FreshRedis {
   url: string

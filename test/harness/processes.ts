@@ -148,6 +148,18 @@ export function descendantsOf(pid: number): number[] {
   return found
 }
 
+/** A server's process whose title matches, e.g. `postgres: walwriter`. */
+export function descendantNamed(pid: number, title: RegExp): number {
+  const found = descendantsOf(pid).find((each) => title.test(titleOf(each)))
+  if (found === undefined) throw new Error(`no process under ${pid} has a title like ${title}`)
+  return found
+}
+
+function titleOf(pid: number): string {
+  if (process.platform === 'linux') return readText(`/proc/${pid}/cmdline`)
+  return execFileSync('ps', ['-o', 'command=', '-p', String(pid)], { encoding: 'utf8' })
+}
+
 export function signalTree(pid: number, name: NodeJS.Signals): void {
   for (const each of [pid, ...descendantsOf(pid)]) {
     try {

@@ -5,6 +5,7 @@
  * tells everything that Redis keeps under such keys.
  */
 import { createClient } from 'redis'
+import { readInfo } from '../../packages/redis/src/incarnation.ts'
 
 export async function removeKeys(url: string, part: string): Promise<void> {
   const client = createClient({ url })
@@ -27,7 +28,8 @@ export async function ageRegister(url: string, namespace: string, database: stri
   const client = createClient({ url })
   await client.connect()
   try {
-    await client.hSet(`da1:${namespace}:${database.length}:${database}:F{f}`, { v: 'first', b: '1000' })
+    const within = readInfo(await client.info())?.tag as string
+    await client.hSet(`da1:${namespace}:${database.length}:${database}:F{f}`, { v: 'first', b: '1000', i: within })
   } finally {
     client.destroy()
   }

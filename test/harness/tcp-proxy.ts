@@ -28,7 +28,9 @@ export interface TcpProxy {
   refuse(): void
   /** Asks about every chunk before it goes on, e.g. to lose the answer to one COMMIT. */
   inspect(judge: (direction: Direction, chunk: Buffer) => Verdict): void
-  /** Ends all of the above; bytes that a black hole kept arrive now. */
+  /** From now on new connections go to another server, as a failover does it; open ones stay where they are. */
+  moveTo(targetUrl: string): void
+  /** Ends all of the above but the move; bytes that a black hole kept arrive now. */
   heal(): void
   close(): Promise<void>
 }
@@ -56,7 +58,7 @@ interface Link {
 const { setTimeout: startTimer, clearTimeout: stopTimer } = globalThis
 
 export async function tcpProxy(targetUrl: string): Promise<TcpProxy> {
-  const target = new URL(targetUrl)
+  let target = new URL(targetUrl)
   const rules = noFaults()
   const links = new Set<Link>()
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
@@ -83,6 +85,9 @@ export async function tcpProxy(targetUrl: string): Promise<TcpProxy> {
     },
     inspect: (judge) => {
       rules.judge = judge
+    },
+    moveTo: (url) => {
+      target = new URL(url)
     },
     heal: () => {
       Object.assign(rules, noFaults())

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { build, type Plugin } from 'esbuild'
 
 export interface Edit {
-  /** Below packages/core/src. */
+  /** Below packages/core/src; `redis:` before it: below packages/redis/src. */
   readonly file: string
   readonly find: string
   readonly put: string
@@ -23,10 +23,11 @@ export interface Bundle {
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const core = join(root, 'packages/core/src')
+const redis = join(root, 'packages/redis/src')
 const doors: Record<string, string> = {
   'drizzle-aside': join(core, 'index.ts'),
   'drizzle-aside/store': join(core, 'store.ts'),
-  '@drizzle-aside/redis': join(root, 'packages/redis/src/index.ts'),
+  '@drizzle-aside/redis': join(redis, 'index.ts'),
 }
 
 /** `program` is a file of this folder. */
@@ -66,8 +67,8 @@ function sources(edits: readonly Edit[], unused: Set<Edit>): Plugin {
     setup({ onResolve, onLoad }) {
       onResolve({ filter: /^@?drizzle-aside/ }, ({ path }) => ({ path: doors[path] as string }))
       onResolve({ filter: /^drizzle-orm(\/|$)/ }, ({ path }) => ({ path: ofLine(path), external: true }))
-      onLoad({ filter: /packages[\\/]core[\\/]src[\\/].*\.ts$/ }, ({ path }) => {
-        const name = relative(core, path).replaceAll('\\', '/')
+      onLoad({ filter: /packages[\\/](core|redis)[\\/]src[\\/].*\.ts$/ }, ({ path }) => {
+        const name = nameOf(path)
         const own = edits.filter((edit) => edit.file === name)
         return {
           contents: own.reduce((text, edit) => planted(text, edit, unused), readFileSync(path, 'utf8')),
@@ -76,6 +77,11 @@ function sources(edits: readonly Edit[], unused: Set<Edit>): Plugin {
       })
     },
   }
+}
+
+const nameOf = (path: string): string => {
+  const [prefix, folder] = path.startsWith(redis) ? ['redis:', redis] : ['', core]
+  return prefix + relative(folder, path).replaceAll('\\', '/')
 }
 
 const ofLine = (path: string): string =>

@@ -1,6 +1,14 @@
 /** Two databases of the same content: a plain Drizzle db over one, two wrapped ones over the other. */
 
-import { type Aside, cached, outboxMigration, type Store, type TableEntry, withCache } from 'drizzle-aside'
+import {
+  type Aside,
+  cached,
+  type EncryptionOptions,
+  outboxMigration,
+  type Store,
+  type TableEntry,
+  withCache,
+} from 'drizzle-aside'
 import { type Gate, gate, type Point } from '../harness/gates.ts'
 import { connect, type Driver, type Hook } from './connect.ts'
 import { type Db, type Hands, seed } from './steps.ts'
@@ -15,6 +23,8 @@ export interface Scene {
   seed(db: Db): Promise<void>
   /** The entries of one of the two wrapped dbs. */
   entries(at: 0 | 1): readonly TableEntry[]
+  /** Default: nothing is encrypted. */
+  encryption?(at: 0 | 1): EncryptionOptions
 }
 
 export interface WorldOptions {
@@ -88,7 +98,9 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   const wrapped = ([0, 1] as const).map((at): Wrapped => {
     const own = real.dbs[at] as Db
     const counts = noCounts()
-    const cachedDb = withCache(own, { store: stores[at], namespace, tables: scene.entries(at), ...generous, ...beside })
+    const encrypted = scene.encryption && { encryption: scene.encryption(at) }
+    const given = { store: stores[at], namespace, tables: scene.entries(at), ...generous, ...beside, ...encrypted }
+    const cachedDb = withCache(own, given)
     listen(cachedDb.$aside, counts)
     return { db: cachedDb, outer: outer(cachedDb), outsider: own, aside: cachedDb.$aside, counts }
   }) as unknown as readonly [Wrapped, Wrapped]

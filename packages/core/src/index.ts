@@ -4,6 +4,7 @@ export type { Explanation } from './drizzle/explain-statement.ts'
 export type { WarmOptions, WarmProgress, WarmQuery, WarmSummary } from './drizzle/warm-queries.ts'
 export { AsideError, type AsideErrorCode } from './errors.ts'
 export type { EncryptionOptions } from './model/encryption.ts'
+export type { ServerChange } from './model/facts.ts'
 export type { OutboxFault } from './model/outbox.ts'
 export type { PayloadRefusal } from './model/payload.ts'
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from './model/reasons.ts'
@@ -21,7 +22,18 @@ export { allTables, cached, outboxMigration, uncached } from './options.ts'
 export type { Clock } from './ports/clock.ts'
 export type { AsideEvent, Listener } from './ports/events.ts'
 export type { FillCounts } from './ports/fill-counts.ts'
-export type { MarkedPart, RegisterAnswer, RegisterSight, RegisterVisit, Store } from './ports/store.ts'
+export type {
+  FailoverGuard,
+  GuardLowered,
+  IncarnationNews,
+  Incarnations,
+  MarkedPart,
+  NewStamp,
+  RegisterAnswer,
+  RegisterSight,
+  RegisterVisit,
+  Store,
+} from './ports/store.ts'
 export { type MemoryStats, type MemoryStore, type MemoryStoreOptions, memoryStore } from './stores/memory-store.ts'
 export type { AsideStats, BoundCounts, NeedlessDrop, ReadCounts, RefreshCounts } from './watch/create-voice.ts'
 export type { Aside, AsideHealth, Explainable, WithAside } from './with-cache.ts'

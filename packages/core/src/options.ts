@@ -25,8 +25,9 @@ export interface TableOptions<T extends PgTable = PgTable> {
   /** Tables that the triggers of this table write; `[]` says that they write none. Default: anything. */
   affects?: readonly PgTable[]
   /**
-   * Columns that never leave the process: reads that need them go to the database. With `encryption` they are kept like
-   * others, encrypted; their values name nothing either way, so no list and no unique key is kept by them.
+   * Columns that never leave the process: reads that need them go to the database, and no list or key is kept by them. With
+   * `encryption` they are kept like others, encrypted; what is asked by a key of them, or by `lists` that name them, is
+   * named by an HMAC of their values.
    */
   sensitive?: (columns: ColumnsOf<T>) => readonly Column[]
   /** The columns that are kept; reads that need others go to the database. Default: all. */
@@ -39,7 +40,8 @@ export interface TableOptions<T extends PgTable = PgTable> {
   maxBytes?: number
   /**
    * Combinations of columns that lists are asked by, beside those that the database suggests (foreign keys, first columns
-   * of indexes): a write drops only the lists that its row was in or entered. At most 16.
+   * of indexes): a write drops only the lists that its row was in or entered. At most 16. The database suggests none of
+   * `sensitive` columns, and without `encryption` none may be named.
    *
    * @example lists: (t) => [t.status, [t.authorId, t.status]]
    */
@@ -106,7 +108,8 @@ export interface AsideOptions {
   /** Part of every entry's key, e.g. the tenant. A scope that yields undefined or null, or throws, is a bypass. */
   scope?: () => unknown
   /**
-   * Encrypts what is stored (AES-256-GCM), bound to what it answers: then `sensitive` columns are kept, too. Default: none.
+   * Encrypts what is stored (AES-256-GCM), bound to what it answers: then `sensitive` columns are kept, too,
+   * and keys and lists by them, whose values are named by HMAC-SHA-256. Default: none.
    *
    * @example
    * encryption: { keys: { k1, k2 }, current: 'k2', tokenKey } // 32 random bytes each, as Buffers

@@ -1,5 +1,5 @@
 import type { Table } from 'drizzle-orm'
-import { type Catalog, openCatalog } from './catalog/open-catalog.ts'
+import { type Catalog, type ChangeInfo, openCatalog } from './catalog/open-catalog.ts'
 import { createHandle } from './drizzle/aside-handle.ts'
 import { type ClientState, claimClient, clientState, releaseClient } from './drizzle/client-state.ts'
 import { declaredTable } from './drizzle/declared-table.ts'
@@ -19,16 +19,17 @@ import { compareSchema } from './map/compare-schema.ts'
 import { coverQuery } from './map/cover-query.ts'
 import { matchKey } from './map/match-key.ts'
 import { reachCache } from './map/reach.ts'
-import { refusedLists, schemesLeftOut, tableSchemes } from './map/schemes.ts'
+import { refusedLists, type SchemeChoices, schemesLeftOut, tableSchemes } from './map/schemes.ts'
 import { type FacetMap, facetLabel, facetMap } from './model/facets.ts'
-import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from './model/facts.ts'
+import { type CatalogFacts, findRelation, type RelationFacts, type RelationId, type TokenKind } from './model/facts.ts'
 import { digest, registerKey, type Scheme, TableKeys, tagKey } from './model/keys.ts'
 import type { OutboxFault } from './model/outbox.ts'
 import { createPayloads, type Payloads } from './model/payload.ts'
-import type { BypassReason } from './model/reasons.ts'
+import type { BypassReason, EpochReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
-import { type Registration, registrationOf, unionFacets } from './model/registration.ts'
+import { type Registration, registrationOf, type SchemeColumns, unionFacets } from './model/registration.ts'
 import type { SchemaDifference } from './model/schema-difference.ts'
+import type { SealKey } from './model/seal.ts'
 import type { RefreshSettings } from './model/timing.ts'
 import { settingNamed } from './model/told-error.ts'
 import {
@@ -42,7 +43,7 @@ import {
 import { type Clock, systemClock } from './ports/clock.ts'
 import type { AsideEvent, Listener } from './ports/events.ts'
 import type { GuardedStore } from './ports/guarded-store.ts'
-import type { Store } from './ports/store.ts'
+import type { FailoverGuard, GuardLowered, Store } from './ports/store.ts'
 import { RecordReadPath } from './read/create-read-path.ts'
 import { FillLimit } from './read/fill-limit.ts'
 import { FillTokens } from './read/fill-tokens.ts'
@@ -67,8 +68,19 @@ import { type KnownRegister, WriteThrough } from './write/write-path.ts'
 /** How the extension is doing, and what to do where it is not well. */
 export interface AsideHealth {
   readonly state: 'ok' | 'starting' | 'degraded' | 'off'
-  readonly store: { readonly name: string; readonly pendingKeys: number; readonly pendingTables: number }
+  readonly store: {
+    readonly name: string
+    readonly pendingKeys: number
+    readonly pendingTables: number
+    /** What keeps removed answers from coming back with a failover; undefined: the store cannot bring any back. */
+    readonly failoverGuard: FailoverGuard | undefined
+  }
   readonly catalog: Catalog['state']
+  /**
+   * How often the database server was found to be started anew, promoted or replaced. Each time everything cached falls:
+   * such a server may have lost commits that were read before.
+   */
+  readonly serverChanges: number
   /** Undefined without the option. */
   readonly outbox: OutboxHealth | undefined
   /** One sentence for each thing that keeps reads from the cache, or the outbox from its work. */
@@ -211,6 +223,8 @@ interface SharedStore {
   readonly engines: Map<string, Set<Engine>>
   readonly voices: Set<Listener>
   readonly drops: BoundedDropWatch
+  /** Hears no more of the store's incarnations. */
+  readonly unhear: () => void
   users: number
 }
 const sharedStores = new WeakMap<Store, SharedStore>()
@@ -227,7 +241,15 @@ function shareStore(store: Store, options: ResolvedOptions, clock: Clock): Share
     }
     const { readDeadlineMs, removeDeadlineMs } = options
     const guard = guardStore(store, { clock, emit, readDeadlineMs, removeDeadlineMs })
-    shared = { guard, deliveries: new Map(), engines: new Map(), voices, drops: new BoundedDropWatch(), users: 0 }
+    const engines: SharedStore['engines'] = new Map()
+    const unhear = store.incarnations?.listen((news) => {
+      emit(news)
+      // The register went with the incarnation: whoever enters the new one first ends the time without.
+      if (news.type === 'incarnationChanged')
+        for (const peers of engines.values()) for (const each of peers) each.hurry()
+    })
+    const drops = new BoundedDropWatch()
+    shared = { guard, deliveries: new Map(), engines, voices, drops, unhear: unhear ?? (() => {}), users: 0 }
     sharedStores.set(store, shared)
   }
   return shared
@@ -317,6 +339,7 @@ class Engine {
   readonly #release: () => void
   #identity: PayloadIdentity | undefined
   #textIsExact = true
+  #serverChanges = 0
   #reads: 'on' | 'off' = 'on'
   #closed = false
 
@@ -356,7 +379,7 @@ class Engine {
       // Read again in good time; facts older than promised decide nothing.
       rereadMs: options.rereadMs * REREAD_EARLY,
       staleMs: options.rereadMs,
-      onChange: (changed, { triggersCame }) => this.#learn(run, changed, triggersCame),
+      onChange: (changed, info) => this.#learn(run, changed, info),
     })
     this.#unknown = createUnknownOutcomes({
       run,
@@ -379,6 +402,7 @@ class Engine {
   /** With the first facts, what could not be expressed without them is made known. */
   #hearCatalog(event: AsideEvent): void {
     this.#emit(event)
+    if (event.type === 'serverChanged') this.#serverChanges++
     if (event.type !== 'catalogRead') return
     this.#registrar.start()
     this.#outbox?.start()
@@ -408,7 +432,7 @@ class Engine {
       }
       const { engines } = this.#shared
       const doubted = (register: string): void => {
-        for (const engine of engines.get(namespace) ?? []) engine.#hurry(register)
+        for (const engine of engines.get(namespace) ?? []) engine.hurry(register)
       }
       delivery = createDelivery({ store: guard, clock: this.#clock, emit, doubted, maxPendingKeys: queueBound })
       deliveries.set(namespace, delivery)
@@ -441,10 +465,10 @@ class Engine {
   async #learn(
     run: ReturnType<typeof outsideRunner>,
     changed: readonly RelationId[],
-    triggersCame: boolean,
+    { triggersCame, server }: ChangeInfo,
   ): Promise<void> {
     await this.#tryParsers(run)
-    await this.#write.catalogChanged(changed, triggersCame)
+    await this.#write.catalogChanged(changed, server ? 'server-changed' : triggersCame ? 'catalog-changed' : undefined)
   }
 
   async #tryParsers(run: ReturnType<typeof outsideRunner>): Promise<void> {
@@ -564,14 +588,19 @@ class Engine {
   #ownSchemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[] {
     let known = this.#schemesOf.get(relation.id)
     if (known?.version !== facts.version) {
-      const { lists, sensitive } = this.#settings(relation) ?? nothingChosen
-      this.#tellRefusedLists(relation, { lists, sensitive })
+      const choices = this.#choices(relation)
+      this.#tellRefusedLists(relation, choices)
       const keys = this.#keys(relation, facts)
-      const schemes = this.#textIsExact ? tableSchemes(relation, keys, { lists, sensitive }) : []
+      const schemes = this.#textIsExact ? tableSchemes(relation, keys, choices) : []
       known = { version: facts.version, schemes }
       this.#schemesOf.set(relation.id, known)
     }
     return known.schemes
+  }
+
+  #choices(relation: RelationFacts): SchemeChoices {
+    const { lists, sensitive } = this.#settings(relation) ?? nothingChosen
+    return { lists, sensitive, sealKey: this.#options.encryption?.sealKeys[0] }
   }
 
   readonly #toldLists = new Set<string>()
@@ -622,7 +651,11 @@ class Engine {
     const { facts } = this.#catalog
     if (!facts || this.#known?.facts === facts) return this.#known
     const tables = this.#cachedHere(facts).map((relation) => {
-      const schemes = this.#ownSchemes(relation, facts).map(({ kind, columns }) => ({ kind, columns }))
+      const schemes = this.#ownSchemes(relation, facts).map(({ kind, columns, seal }) => ({
+        kind,
+        columns,
+        check: seal?.check,
+      }))
       return { schema: relation.schema, name: relation.name, schemes, groups: this.#settings(relation)?.facets ?? [] }
     })
     const key = registerKey(this.#options.namespace, facts.database)
@@ -642,8 +675,9 @@ class Engine {
     return (await this.#delivery.deliver({ tables: batch })) === 'delivered'
   }
 
-  #hurry(register: string): void {
-    if (this.#known?.key === register) this.#registrar.hurry()
+  /** Reads a register anew, where it is this one's; without a name whichever is. */
+  hurry(register?: string): void {
+    if (this.#known && (register ?? this.#known.key) === this.#known.key) this.#registrar.hurry()
   }
 
   /** All that is kept of a relation: by this configuration, and by others that share the store. */
@@ -656,11 +690,26 @@ class Engine {
     if (known?.union === union && known?.own === own) return known.schemes
     const tokens = new Map([...relation.columns.values()].map(({ name, token }) => [name, token]))
     const keys = this.#keys(relation, facts)
-    const schemes = others.map(({ kind, columns }) => keys.scheme(kind, columns, tokens))
+    const schemes = others.flatMap((scheme) => this.#schemeOfOthers(scheme, keys, tokens) ?? [])
     const names = new Set(own.map(({ name }) => name))
     const all = [...own, ...schemes.filter(({ name }) => !names.has(name))]
     this.#unionSchemesOf.set(relation, { union, own, schemes: all })
     return all
+  }
+
+  /** Undefined where its values are named by a key that is not given here: such a table is not derivable. */
+  #schemeOfOthers(
+    { kind, columns, check }: SchemeColumns,
+    keys: TableKeys,
+    tokens: ReadonlyMap<string, TokenKind>,
+  ): Scheme | undefined {
+    if (check === undefined) return keys.scheme(kind, columns, tokens)
+    const key = this.#sealKey(check)
+    return key && keys.scheme(kind, columns, tokens, { key, hides: new Set(columns) })
+  }
+
+  #sealKey(check: string): SealKey | undefined {
+    return this.#options.encryption?.sealKeys.find((key) => key.check === check)
   }
 
   readonly #unionSchemesOf = new WeakMap<
@@ -685,19 +734,23 @@ class Engine {
 
   /**
    * Others may know columns that the facts here do not have yet, or be of a release that keeps more than this one knows.
-   * And what they keep by a column that is sensitive here, this configuration may not name: its values stand in no key.
+   * And what they keep by the values of a column that is sensitive here this configuration may not name, nor can it where
+   * the values are named by a key that is not given here.
    */
-  #derivable(relation: RelationFacts): boolean {
+  #underivable(relation: RelationFacts): EpochReason | undefined {
     const union = this.#registrar.union
     const table = union?.tables.get(relation.id)
-    if (!union || !table) return union?.known !== false
+    if (union?.known === false) return 'register-changed'
+    if (!table) return undefined
     const known = table.schemes.every(({ columns }) => columns.every((column) => relation.columns.has(column)))
-    return union.known && table.known && known && !this.#namesSensitive(relation, table.schemes)
+    if (!table.known || !known) return 'register-changed'
+    return table.schemes.every((scheme) => this.#mayName(relation, scheme)) ? undefined : 'values-unnamed'
   }
 
-  #namesSensitive(relation: RelationFacts, schemes: readonly Pick<Scheme, 'columns'>[]): boolean {
+  #mayName(relation: RelationFacts, { columns, check }: SchemeColumns): boolean {
+    if (check !== undefined) return this.#sealKey(check) !== undefined
     const { sensitive } = this.#settings(relation) ?? nothingChosen
-    return schemes.some(({ columns }) => columns.some((column) => sensitive.has(column)))
+    return !columns.some((column) => sensitive.has(column))
   }
 
   #register(facts: CatalogFacts): KnownRegister {
@@ -784,7 +837,7 @@ class Engine {
       cachedRelations: (facts) => this.#cachedRelations(facts),
       schemes: (relation, facts) => this.#unionSchemes(relation, facts),
       facets: (relation, facts) => this.#unionFacets(relation, facts),
-      derivable: (relation) => this.#derivable(relation),
+      underivable: (relation) => this.#underivable(relation),
       register: (facts) => this.#register(facts),
       isCertain: () => this.#registrar.isCertain,
       keys: (relation, facts) => this.#keys(relation, facts),
@@ -977,7 +1030,7 @@ class Engine {
       tables.map((table) => declaredTable(table, this.#shape)),
       {
         facts,
-        choices: (relation) => this.#settings(relation) ?? nothingChosen,
+        choices: (relation) => this.#choices(relation),
         declaresWrites: (relation) => this.#affects(facts, relation.id) !== undefined,
       },
     )
@@ -991,8 +1044,14 @@ class Engine {
       this.#closed || this.#reads === 'off' ? 'off' : remarks.length > 0 ? 'degraded' : starting ? 'starting' : 'ok'
     return {
       state,
-      store: { name: this.#store.name, pendingKeys: keys, pendingTables: epochs },
+      store: {
+        name: this.#store.name,
+        pendingKeys: keys,
+        pendingTables: epochs,
+        failoverGuard: this.#store.incarnations?.guard,
+      },
       catalog: this.#catalog.state,
+      serverChanges: this.#serverChanges,
       outbox: this.#outbox?.health(),
       remarks,
     }
@@ -1010,6 +1069,8 @@ class Engine {
       remarks.push(
         'The store keeps nothing new: what it has is served, misses go to the database. Check its memory and rights.',
       )
+    const lowered = this.#store.incarnations?.lowered
+    if (lowered) remarks.push(guardRemarks[lowered])
     const registered = this.#identity && !this.#closed ? this.#registrar.refuses() : undefined
     if (registered === 'register-stale')
       remarks.push(
@@ -1042,6 +1103,7 @@ class Engine {
     this.#release()
     if (this.#shared.users > 0) return
     for (const delivery of this.#shared.deliveries.values()) await delivery.close()
+    this.#shared.unhear()
     sharedStores.delete(this.#store)
     if (defaultStores.get(this.#options.namespace) === this.#store) defaultStores.delete(this.#options.namespace)
     await this.#shared.guard.close()
@@ -1052,6 +1114,15 @@ function refuseOtherStore(real: Database, store: Store): void {
   if (claimClient(real.session, store)) return
   const advice = 'Use one store object for every wrap of a client.'
   throw new AsideError('ASIDE_CLIENT_WRAPPED_TWICE', `This client is wrapped with another store already. ${advice}`)
+}
+
+const guardRemarks: Readonly<Record<GuardLowered, string>> = {
+  'not-told':
+    'The store does not say which incarnation of it answers, so a failover may be noticed late. ' +
+    'Let its user run INFO, or choose failoverGuard in redisStore().',
+  'not-unique':
+    'Several servers answer by turns under one address, so a failover may be noticed late. ' +
+    'Connect to the primary itself, or choose failoverGuard in redisStore().',
 }
 
 const outboxRemarks: Readonly<Record<OutboxFault, string>> = {
@@ -1099,7 +1170,7 @@ function settingsOf(own: TableOptions, options: ResolvedOptions, shape: TableSha
     hidden: options.encryption ? new Set() : sensitive,
     record: shape && own.record && new Set(chosenNames('record', own, shape)),
     scope: own.scope ?? options.scope,
-    lists: listsOf(own, shape, sensitive),
+    lists: listsOf(own, shape, options.encryption ? new Set() : sensitive),
     facets: groupsOf(own, shape).map(({ columns }) => columns),
     rows: own.rows ?? false,
     maxRows: own.maxRows ?? 1000,
@@ -1137,7 +1208,7 @@ const MOST_LISTS = 16
 function listsOf(
   own: TableOptions,
   shape: TableShape | undefined,
-  sensitive: ReadonlySet<string>,
+  unnamed: ReadonlySet<string>,
 ): readonly (readonly string[])[] {
   if (!own.lists || !shape) return []
   const lists = own
@@ -1146,9 +1217,11 @@ function listsOf(
   if (lists.length > MOST_LISTS) refuseOption(`lists of ${shape.name} has more than ${MOST_LISTS} entries.`)
   for (const columns of lists) {
     if (columns.length === 0) refuseOption(`lists of ${shape.name} has an entry without columns.`)
-    const secret = columns.find((column) => sensitive.has(column))
+    const secret = columns.find((column) => unnamed.has(column))
     if (secret)
-      refuseOption(`lists of ${shape.name} names ${secret}, which is sensitive: its values may stand in no key.`)
+      refuseOption(
+        `lists of ${shape.name} names ${secret}, which is sensitive: without encryption its values may stand in no key.`,
+      )
   }
   return lists
 }

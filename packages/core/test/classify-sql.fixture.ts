@@ -135,6 +135,7 @@ export function factsOf(more: Partial<CatalogFacts> = {}): CatalogFacts {
     systemIdentifier: '',
     timeline: '1',
     serverAddress: '',
+    incarnation: '',
     environment: {
       currentUser: 'u',
       searchPath: 'public',

@@ -80,11 +80,23 @@ describe('a registration', () => {
     for (const part of registrationOf([odd]).parts) expect(tableOfPart(part)).toBe(relationId('a.b', 'q"t'))
   })
 
+  test('a scheme whose values are named by a key is another one for each key, and none that is named by none', () => {
+    const plain = { kind: 'unique' as const, columns: ['email'] }
+    const all = [plain, { ...plain, check: 'one' }, { ...plain, check: 'two' }]
+    const parts = all.flatMap((scheme) => registrationOf([{ ...users, schemes: [scheme] }]).parts)
+    const table = unionOf('v', parts).tables.get(relationId('public', 'users'))
+    expect(table).toMatchObject({ known: true, schemes: all })
+    // A release that knows no such keys must not take it for one that it can derive.
+    expect(parts.filter((part) => part.includes('one') && !part.startsWith('["sealed",'))).toEqual([])
+  })
+
   test.each([
     ['["table","public","users",[[]]]', 'a group without a column'],
     ['["table","public","users"]', 'no groups'],
     ['["scheme","public","users","hash",["id"]]', 'a kind of scheme that a later release may have'],
     ['["scheme","public","users","primary","id"]', 'columns that are no list'],
+    ['["sealed","public","users","class",["id"]]', 'no key that names its values'],
+    ['["sealed","public","users","hash",["id"],"check"]', 'a kind of sealed scheme that a later release may have'],
     ['["filter","public","users","x"]', 'a part of a later release'],
   ])('%s (%s) makes its table unknown, and only that', (part) => {
     const union = unionOf('v', [part, ...registrationOf([odd]).parts])

@@ -1,4 +1,7 @@
+import type { Clock } from 'drizzle-aside/store'
+import { ClusterIncarnations } from './cluster-incarnations.ts'
 import { asError, type Command, type Connection, type NodeConnection, withoutErrors } from './connection.ts'
+import { type Fallback, ServerIncarnation } from './incarnation.ts'
 import { keySlot } from './key-slot.ts'
 
 /** Over how many groups each table is spread (PROTOCOL 3.1). All processes must say the same, so it is no option. */
@@ -39,8 +42,15 @@ export interface ClusterNodes {
 
 interface Node extends Address {
   readonly connection: NodeConnection
+  readonly incarnation: ServerIncarnation
   /** A command was sent on to it since the slots were asked for last. */
   guest: boolean
+}
+
+/** What is done about failovers, see `redisStore`. */
+export interface GuardOptions {
+  readonly clock: Clock
+  readonly fallback: Fallback | undefined
 }
 
 /** A part of a command whose keys are all in one slot. */
@@ -63,7 +73,13 @@ interface Part {
 export class ClusterConnection implements Connection {
   readonly buckets = BUCKETS
   readonly keyPrefix: string
+  /** Who answers for which key. */
+  readonly incarnations = new ClusterIncarnations({
+    opening: () => (this.#isOpen ? undefined : this.#open()),
+    nodeOf: (key) => this.#slots[keySlot(this.keyPrefix + key)]?.incarnation,
+  })
   readonly #source: ClusterNodes
+  readonly #guard: GuardOptions
   readonly #nodes = new Map<string, Node>()
   #slots: (Node | undefined)[] = []
   /** Replicas: where every master is gone, they know who took their places. */
@@ -75,8 +91,9 @@ export class ClusterConnection implements Connection {
   #timer: NodeJS.Timeout | undefined
   #closed = false
 
-  constructor(source: ClusterNodes) {
+  constructor(source: ClusterNodes, guard: GuardOptions) {
     this.#source = source
+    this.#guard = guard
     this.keyPrefix = source.keyPrefix
   }
 
@@ -236,9 +253,16 @@ export class ClusterConnection implements Connection {
     // A question that was on its way when the store was closed may open nothing any more.
     if (this.#closed) throw new Error('the connection to the Redis Cluster was closed')
     const name = `${host}:${port}`
-    const node = this.#nodes.get(name) ?? { host, port, connection: this.#source.open({ host, port }), guest: false }
+    const node = this.#nodes.get(name) ?? this.#newNode({ host, port })
     this.#nodes.set(name, node)
     return node
+  }
+
+  #newNode({ host, port }: Address): Node {
+    const connection = this.#source.open({ host, port })
+    const incarnation = new ServerIncarnation({ ...this.#guard, connection, otherwise: 'none' })
+    this.incarnations.add(incarnation)
+    return { host, port, connection: incarnation.watch(connection), incarnation, guest: false }
   }
 
   /** Commands wait for the first attempt only; from then on they fail at once while no node is known. */

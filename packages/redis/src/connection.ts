@@ -27,8 +27,16 @@ export interface Connection {
   close(): Promise<void>
 }
 
-/** A connection to one node. */
-export interface NodeConnection extends Connection {
+/** To one node at a time. */
+export interface SingleConnection extends Connection {
+  /** Calls back whenever a connection is ready, the first one included; the answer ends it. */
+  onReady(opened: () => void): () => void
+  /** Gives the connection up and opens another to the same address; of the app's own client nothing. */
+  reopen(): void
+}
+
+/** To one node for good. */
+export interface NodeConnection extends SingleConnection {
   /** As `runAll`, and in the place of an answer the error of a command that failed. Never rejects. */
   runEach(commands: readonly Command[]): Promise<unknown[]>
 }

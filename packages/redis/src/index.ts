@@ -1,9 +1,11 @@
-import { AsideError, type Store } from 'drizzle-aside/store'
-import type { Connection, ConnectionOptions } from './connection.ts'
+import { AsideError, type Clock, type Store, systemClock } from 'drizzle-aside/store'
+import { ClusterConnection, type ClusterNodes } from './cluster.ts'
+import type { ConnectionOptions, SingleConnection } from './connection.ts'
+import { type Fallback, ServerIncarnation } from './incarnation.ts'
 import { connectIoredis, type IoredisClient, isIoredis } from './ioredis.ts'
-import { connectIoredisCluster, type IoredisCluster, isIoredisCluster } from './ioredis-cluster.ts'
+import { type IoredisCluster, isIoredisCluster, nodesOfIoredis } from './ioredis-cluster.ts'
 import { connectNodeRedis, isNodeRedis, type NodeRedisClient } from './node-redis.ts'
-import { connectNodeRedisCluster, isNodeRedisCluster, type NodeRedisCluster } from './node-redis-cluster.ts'
+import { isNodeRedisCluster, type NodeRedisCluster, nodesOfNodeRedis } from './node-redis-cluster.ts'
 import { connectNodeRedisSentinel, isNodeRedisSentinel, type NodeRedisSentinel } from './node-redis-sentinel.ts'
 import { storeOver } from './redis-store.ts'
 
@@ -28,6 +30,17 @@ export interface RedisStoreOptions {
    * Default: 5,000. It has nothing to do with the deadlines of a query, which are much shorter.
    */
   deadAfterMs?: number
+  /**
+   * What is done about failovers where the server does not say who it is: where its user may not run INFO, behind some
+   * proxies, on some serverless services. All who share the store must be told alike. Default: `'reconnect-flush'`, with
+   * the event `failoverGuardLowered` and a remark in `health()`; both are left out where it is said here.
+   *
+   * - `'reconnect-flush'`: everything cached is dropped whenever a process has lost its connection and is back;
+   * - `'none'`: nothing. After a failover that lost removals, old rows may be served until their time to live.
+   */
+  failoverGuard?: 'reconnect-flush' | 'none'
+  /** For tests that move the time by hand. Default: the clock of the process. */
+  clock?: Clock
 }
 
 /**
@@ -41,11 +54,11 @@ export interface RedisStoreOptions {
  * all who share it must use Cluster clients. Replicas are never read.
  *
  * Commands: MGET, SET, UNLINK, PEXPIRE, PTTL, PING, SCAN for `clear`; HMGET, TIME and EVAL (one script, every two
- * seconds) for the register by which services with different options know of each other; on a Cluster CLUSTER SLOTS (once a
- * second) and ASKING. A text is kept as UTF-8.
+ * seconds) for the register by which services with different options know of each other; INFO (the sections `server` and
+ * `replication`, once a second while in use) and, after a failover, EVAL for each stamp that is replaced; on a Cluster CLUSTER
+ * SLOTS (once a second) and ASKING. A text is kept as UTF-8.
  *
- * On a Redis that fails over to a replica a removal that was acknowledged may be lost with the old primary; see
- * docs/limits.md.
+ * A failover, or a restart from a snapshot, that brings removed keys back serves none of them: see docs/guarantees.md.
  *
  * @example
  * const redis = createClient({ url: process.env.REDIS_URL }) // or new Redis(process.env.REDIS_URL)
@@ -55,24 +68,49 @@ export interface RedisStoreOptions {
  *
  * @throws AsideError `ASIDE_BAD_STORE` when the client is none of these, or unfit with `duplicate: false` (as those of Sentinel
  * and Cluster of node-redis, and of a Cluster of ioredis, always are);
- * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number.
+ * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number, or `failoverGuard` none of its words, or
+ * `'reconnect-flush'` on a Cluster.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
-  const { duplicate = true, deadAfterMs = 5_000 } = options
+  const { duplicate = true, deadAfterMs = 5_000, failoverGuard: fallback, clock = systemClock } = options
   if (!(deadAfterMs > 0)) {
     throw new AsideError(
       'ASIDE_BAD_OPTION',
       `deadAfterMs must be a positive number of milliseconds, not ${deadAfterMs}.`,
     )
   }
-  return storeOver(connect(client, { duplicate, deadAfterMs }))
+  if (fallback !== undefined && !fallbacks.includes(fallback)) {
+    throw new AsideError('ASIDE_BAD_OPTION', `failoverGuard must be one of ${fallbacks.join(', ')}, not ${fallback}.`)
+  }
+  const settings = { duplicate, deadAfterMs }
+  const nodes = clusterNodes(client, settings)
+  if (nodes) {
+    if (fallback === 'reconnect-flush') refuseFlush()
+    const cluster = new ClusterConnection(nodes, { clock, fallback })
+    return storeOver(cluster, cluster.incarnations)
+  }
+  const connection = connect(client, settings)
+  const incarnation = new ServerIncarnation({ connection, clock, fallback })
+  return storeOver(incarnation.watch(connection), incarnation)
 }
 
-function connect(client: RedisClient, options: ConnectionOptions): Connection {
+function refuseFlush(): never {
+  throw new AsideError(
+    'ASIDE_BAD_OPTION',
+    "failoverGuard: 'reconnect-flush' is for a single address; let the store's user run INFO on a Cluster, or say 'none'.",
+  )
+}
+
+function clusterNodes(client: RedisClient, options: ConnectionOptions): ClusterNodes | undefined {
+  if (isNodeRedisCluster(client)) return nodesOfNodeRedis(client, options)
+  return isIoredisCluster(client) ? nodesOfIoredis(client, options) : undefined
+}
+
+const fallbacks: readonly Fallback[] = ['reconnect-flush', 'none']
+
+function connect(client: RedisClient, options: ConnectionOptions): SingleConnection {
   if (isNodeRedis(client)) return connectNodeRedis(client, options)
-  if (isNodeRedisCluster(client)) return connectNodeRedisCluster(client, options)
   if (isNodeRedisSentinel(client)) return connectNodeRedisSentinel(client, options)
-  if (isIoredisCluster(client)) return connectIoredisCluster(client, options)
   if (isIoredis(client)) return connectIoredis(client, options)
   throw new AsideError(
     'ASIDE_BAD_STORE',

@@ -1,5 +1,5 @@
-import { type Address, ClusterConnection, type ClusterNodes } from './cluster.ts'
-import { type Connection, type ConnectionOptions, refuseAsItIs } from './connection.ts'
+import type { Address, ClusterNodes } from './cluster.ts'
+import { type ConnectionOptions, refuseAsItIs } from './connection.ts'
 import { connectionOver, duplicateOf, type IoredisClient } from './ioredis.ts'
 
 /** What the store uses of an ioredis cluster (`new Cluster()`, 5 and 6). */
@@ -23,13 +23,9 @@ export function isIoredisCluster(client: unknown): client is IoredisCluster {
   return known.isCluster === true && typeof known.nodes === 'function'
 }
 
-export function connectIoredisCluster(cluster: IoredisCluster, options: ConnectionOptions): Connection {
-  if (!options.duplicate) refuseAsItIs('cluster')
-  return new ClusterConnection(nodesOf(cluster, options))
-}
-
 /** Its connections to the nodes as ioredis would open them, with other settings for what happens when they are lost. */
-function nodesOf(cluster: IoredisCluster, { deadAfterMs }: ConnectionOptions): ClusterNodes {
+export function nodesOfIoredis(cluster: IoredisCluster, { duplicate, deadAfterMs }: ConnectionOptions): ClusterNodes {
+  if (!duplicate) refuseAsItIs('cluster')
   const { keyPrefix = '', natMap } = cluster.options as KnownOptions
   const mapped = (address: Address): Address => {
     const name = `${address.host}:${address.port}`

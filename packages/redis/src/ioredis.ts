@@ -19,7 +19,8 @@ export interface IoredisClient {
   pipeline(commands?: unknown[][]): { exec(): Promise<[error: Error | null, answer: unknown][] | null> }
   on(event: string, listener: (...args: unknown[]) => void): unknown
   once(event: string, listener: (...args: unknown[]) => void): unknown
-  disconnect(): void
+  off(event: string, listener: (...args: unknown[]) => void): unknown
+  disconnect(reconnect?: boolean): void
 }
 
 interface KnownOptions {
@@ -52,6 +53,13 @@ export function connectionOver(own: IoredisClient, isOurs: boolean): NodeConnect
     runEach,
     runAll: (commands) => runEach(commands).then(withoutErrors),
     nodes: async () => [connection],
+    onReady(opened) {
+      own.on('ready', opened)
+      return () => void own.off('ready', opened)
+    },
+    reopen() {
+      if (isOurs && own.status === 'ready') own.disconnect(true)
+    },
     async close() {
       if (isOurs) own.disconnect()
     },

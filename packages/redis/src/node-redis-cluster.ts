@@ -1,5 +1,5 @@
-import { ClusterConnection, type ClusterNodes } from './cluster.ts'
-import { type Connection, type ConnectionOptions, refuseAsItIs } from './connection.ts'
+import type { ClusterNodes } from './cluster.ts'
+import { type ConnectionOptions, refuseAsItIs } from './connection.ts'
 import { connectNodeRedis, type NodeRedisClient } from './node-redis.ts'
 
 /** What the store uses of a node-redis cluster (`createCluster()` of `redis` or `@redis/client`, 5 and 6). */
@@ -22,11 +22,6 @@ export function isNodeRedisCluster(client: unknown): client is NodeRedisCluster 
   return typeof known.nodeClient === 'function' && Array.isArray(known.masters)
 }
 
-export function connectNodeRedisCluster(cluster: NodeRedisCluster, options: ConnectionOptions): Connection {
-  if (!options.duplicate) refuseAsItIs('cluster')
-  return new ClusterConnection(nodesOf(cluster as Known, options))
-}
-
 /** A node as node-redis keeps it: `nodeClient` makes a client of the cluster's settings for it, mapped address and all. */
 interface NodeOfCluster {
   readonly host: string
@@ -36,11 +31,13 @@ interface NodeOfCluster {
   client?: NodeRedisClient
 }
 
-function nodesOf(cluster: Known, options: ConnectionOptions): ClusterNodes {
+/** How the app's client reaches nodes. */
+export function nodesOfNodeRedis(cluster: NodeRedisCluster, options: ConnectionOptions): ClusterNodes {
+  if (!options.duplicate) refuseAsItIs('cluster')
   // Never connected itself: it only says how to reach a node.
   const maker = quiet(cluster.duplicate(plain))
   return {
-    keyPrefix: String(cluster._keyPrefix ?? ''),
+    keyPrefix: String((cluster as Known)._keyPrefix ?? ''),
     async discover() {
       const finder = quiet(cluster.duplicate(plain))
       try {

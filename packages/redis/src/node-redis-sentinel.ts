@@ -2,9 +2,9 @@ import { AsideError } from 'drizzle-aside/store'
 import {
   asError,
   type Command,
-  type Connection,
   type ConnectionOptions,
   refuseAsItIs,
+  type SingleConnection,
   withoutErrors,
 } from './connection.ts'
 import { FirstConnect } from './first-connect.ts'
@@ -21,6 +21,7 @@ export interface NodeRedisSentinel {
   getSentinelNode(): unknown
   on(event: string, listener: (...args: unknown[]) => void): unknown
   once(event: string, listener: (...args: unknown[]) => void): unknown
+  off(event: string, listener: (...args: unknown[]) => void): unknown
   destroy(): unknown
 }
 
@@ -44,7 +45,7 @@ function refuseOlder(): never {
 /** How often the sentinels are asked who the master is, beside what they tell by themselves. */
 const SCAN_MS = 2_000
 
-export function connectNodeRedisSentinel(client: NodeRedisSentinel, options: ConnectionOptions): Connection {
+export function connectNodeRedisSentinel(client: NodeRedisSentinel, options: ConnectionOptions): SingleConnection {
   if (!options.duplicate) refuseAsItIs('sentinel client')
   if (typeof client.duplicate !== 'function') refuseOlder()
   const own = duplicateOf(client)
@@ -56,7 +57,7 @@ export function connectNodeRedisSentinel(client: NodeRedisSentinel, options: Con
     return own.sendCommand(false, wordsOf(command, keyPrefix), STRINGS_WITHOUT_TIMER)
   }
   const sendAll = (commands: readonly Command[]) => Promise.all(commands.map((command) => send(command).catch(asError)))
-  const connection: Connection = {
+  const connection: SingleConnection = {
     keyPrefix,
     buckets: 1,
     run: (command) => first.waits()?.then(() => send(command)) ?? send(command),
@@ -65,6 +66,15 @@ export function connectNodeRedisSentinel(client: NodeRedisSentinel, options: Con
       return withoutErrors(await sendAll(commands))
     },
     nodes: async () => [connection],
+    // Told of another master, or connected anew: whoever answers next may be another.
+    onReady(opened) {
+      for (const event of ['ready', 'topology-change']) own.on(event, opened)
+      return () => {
+        for (const event of ['ready', 'topology-change']) own.off(event, opened)
+      }
+    },
+    // It leaves a master that is none any more by itself.
+    reopen() {},
     async close() {
       closed.add(own)
       if (own.isOpen) await Promise.resolve(own.destroy()).catch(() => {})

@@ -19,6 +19,7 @@ export interface NodeRedisClient {
   sendCommand(args: string[], options?: object): Promise<unknown>
   on(event: string, listener: (...args: unknown[]) => void): unknown
   once(event: string, listener: (...args: unknown[]) => void): unknown
+  off(event: string, listener: (...args: unknown[]) => void): unknown
   destroy(): void
 }
 
@@ -55,6 +56,16 @@ export function connectNodeRedis(client: NodeRedisClient, options: ConnectionOpt
     runEach,
     runAll: (commands) => runEach(commands).then(withoutErrors),
     nodes: async () => [connection],
+    onReady(opened) {
+      own.on('ready', opened)
+      return () => void own.off('ready', opened)
+    },
+    reopen() {
+      if (own === client || !own.isReady) return
+      own.destroy()
+      // Tries until it succeeds; meanwhile commands fail at once.
+      own.connect().catch(() => {})
+    },
     async close() {
       if (own !== client && own.isOpen) own.destroy()
     },

@@ -1,15 +1,18 @@
-import { AsideError, type Store } from 'drizzle-aside/store'
+import { AsideError, type NewStamp, type Store } from 'drizzle-aside/store'
 import type { Command, Connection } from './connection.ts'
 import { EntryWriter, wholeMs } from './expiry.ts'
-import { enterRegister, lookCommands, sightsOf } from './register.ts'
+import type { KnownIncarnations } from './incarnation.ts'
+import { enterRegister, RegisterLooks } from './register.ts'
 
 // A command of many keys holds up everybody else on the server; several of them let others in between.
 const KEYS_PER_UNLINK = 512
 const KEYS_PER_SCAN = '1000'
 
 /** The {@link Store} verbs as Redis commands. */
-export function storeOver(connection: Connection): Store {
+export function storeOver(connection: Connection, incarnations: KnownIncarnations): Store {
   const entries = new EntryWriter(connection)
+  const looks = new RegisterLooks()
+  const incarnationOf = (key: string) => incarnations.of(key)
   let closed = false
   const open = () => {
     if (closed) throw closedError()
@@ -19,15 +22,20 @@ export function storeOver(connection: Connection): Store {
     name: 'redis',
     processLocal: false,
     buckets: connection.buckets,
+    incarnations,
     // Not async: each promise between the reply and the reader is a turn that a lone hit waits for.
     read(keys) {
       if (closed) return Promise.reject(closedError())
       if (keys.length === 0) return Promise.resolve([])
-      return connection.run({ name: 'MGET', keys }) as Promise<(string | null)[]>
+      const values = connection.run({ name: 'MGET', keys }) as Promise<(string | null)[]>
+      const confirmed = incarnations.confirm(keys)
+      return confirmed ? behind(values, confirmed) : values
     },
     async mint(stamps, ttlMs) {
       if (stamps.length === 0) return []
-      const answers = await open().runAll(mintCommands(stamps, wholeMs(ttlMs)))
+      const minted = open().runAll(mintCommands(stamps, wholeMs(ttlMs)))
+      const confirmed = incarnations.confirm(stamps.map(({ key }) => key))
+      const answers = await behind(minted, confirmed)
       return answers.at(-1) as (string | null)[]
     },
     async write(key, text, ttlMs, keepAlive, stampTtlMs) {
@@ -37,11 +45,20 @@ export function storeOver(connection: Connection): Store {
     async remove(keys) {
       await unlink(open(), keys)
     },
-    enter: async (register, visit) => enterRegister(open(), register, visit),
+    async enter(register, visit) {
+      const to = open()
+      await incarnations.confirm([register])
+      const tag = incarnations.of(register)
+      if (tag === undefined) throw new Error('this Redis is a replica: it keeps no register')
+      return enterRegister(to, register, visit, tag)
+    },
     async removeAndLook(keys, registers) {
-      const look = lookCommands(registers)
-      const answers = await open().runAll([...unlinkCommands(keys), ...look])
-      return sightsOf(look.length > 0 ? answers.slice(-look.length) : [])
+      const look = looks.at(registers)
+      const removed = open().runAll([...unlinkCommands(keys), ...look.commands])
+      // What is removed is removed, whoever it was that did it: then there is no register to go by.
+      const confirmed = incarnations.confirm(registers)?.catch(() => undefined)
+      const answers = await behind(removed, confirmed)
+      return look.read(answers.slice(answers.length - look.commands.length), incarnationOf)
     },
     async clear(prefix) {
       await clearPrefix(open(), prefix)
@@ -53,14 +70,30 @@ export function storeOver(connection: Connection): Store {
   }
 }
 
+/** The answer, once it is also known who gave it: both are in one round trip. */
+async function behind<T>(answer: Promise<T>, confirmed: Promise<void> | undefined): Promise<T> {
+  const [value] = await Promise.all([answer, confirmed])
+  return value
+}
+
 const closedError = () => new AsideError('ASIDE_CLOSED', 'this Redis store was closed; create a new one.')
+
+/** As SET NX, for which one text counts as none. */
+const REPLACE = `
+if redis.call('GET', KEYS[1]) == ARGV[3] then return redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
+`
 
 /**
  * SET NX for each stamp and one MGET behind them: whoever minted first, all answers agree. `SET … NX GET` would save
  * the MGET but needs Redis 7.0.
  */
-function mintCommands(stamps: readonly { key: string; text: string }[], ttl: string): Command[] {
-  const sets = stamps.map(({ key, text }) => ({ name: 'SET', keys: [key], args: [text, 'NX', 'PX', ttl] }))
+function mintCommands(stamps: readonly NewStamp[], ttl: string): Command[] {
+  const sets = stamps.map(({ key, text, over }) =>
+    over === undefined
+      ? { name: 'SET', keys: [key], args: [text, 'NX', 'PX', ttl] }
+      : { name: 'EVAL', before: [REPLACE, '1'], keys: [key], args: [text, ttl, over] },
+  )
   return [...sets, { name: 'MGET', keys: stamps.map(({ key }) => key) }]
 }
 

@@ -3,30 +3,36 @@ import type { Command, Connection } from './connection.ts'
 import { wholeMs } from './expiry.ts'
 
 /**
- * A register is one hash: `v` its version, `b` when it was born; `p…` per party its time and the digest of its parts,
+ * A register is one hash: `v` its version, `b` when it was born, `i` the incarnation of the server in which it was; `p…` per party its time and the digest of its parts,
  * `c…` per digest the parts themselves (once for all processes of one configuration), `n…` per new part its mark.
  *
  * Answers `need parts` where the digest is not known yet: a visit brings the parts only when they are asked for.
  */
 const ENTER = `
 local key, party, digest, mint, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local life, settled, parts = tonumber(ARGV[5]), cjson.decode(ARGV[6]), ARGV[7]
+local life, settled, parts, incarnation = tonumber(ARGV[5]), cjson.decode(ARGV[6]), ARGV[7], ARGV[8]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local version, born
+local version, born, within
 local parties, configs, marks = {}, {}, {}
 local fields = redis.call('HGETALL', key)
 for i = 1, #fields, 2 do
   local kind, name, value = string.sub(fields[i], 1, 1), string.sub(fields[i], 2), fields[i + 1]
   if kind == 'v' then version = value
   elseif kind == 'b' then born = value
+  elseif kind == 'i' then within = value
   elseif kind == 'p' then
     local space = string.find(value, ' ', 1, true)
     parties[name] = { till = tonumber(string.sub(value, 1, space - 1)), digest = string.sub(value, space + 1) }
   elseif kind == 'c' then configs[name] = value
   elseif kind == 'n' then marks[name] = value
   end
+end
+-- Out of another incarnation it is not all that was registered: as good as lost.
+if within ~= incarnation then
+  redis.call('DEL', key)
+  version, parties, configs, marks = nil, {}, {}, {}
 end
 if not configs[digest] then
   if parts == '' then return 'need parts' end
@@ -59,7 +65,7 @@ end
 local created = version == nil
 if created then
   version, born = mint, string.format('%.0f', now)
-  redis.call('HSET', key, 'v', version, 'b', born)
+  redis.call('HSET', key, 'v', version, 'b', born, 'i', incarnation)
 end
 local before = digests()
 local alone = '1'
@@ -128,18 +134,20 @@ export async function enterRegister(
   connection: Connection,
   register: string,
   visit: RegisterVisit,
+  incarnation: string,
 ): Promise<RegisterAnswer> {
-  const first = await connection.run(enterCommand(register, visit, ''))
-  const answer = first === NEED_PARTS ? await connection.run(enterCommand(register, visit, partsText(visit))) : first
+  const enter = (parts: string) => connection.run(enterCommand(register, visit, [parts, incarnation]))
+  const first = await enter('')
+  const answer = first === NEED_PARTS ? await enter(partsText(visit)) : first
   return answerOf(answer as Answer, visit)
 }
 
 const partsText = ({ parts }: RegisterVisit): string => JSON.stringify(parts)
 
-function enterCommand(register: string, visit: RegisterVisit, parts: string): Command {
+function enterCommand(register: string, visit: RegisterVisit, more: readonly string[]): Command {
   const { party, digest, mint, known, lifeMs, settled } = visit
   const marks = JSON.stringify(settled.flatMap(({ part, mark }) => [part, mark]))
-  const args = [party, digest, mint, known ?? '', wholeMs(lifeMs), marks, parts]
+  const args = [party, digest, mint, known ?? '', wholeMs(lifeMs), marks, ...more]
   return { name: 'EVAL', before: [ENTER, '1'], keys: [register], args }
 }
 
@@ -160,23 +168,59 @@ function answerOf(
   }
 }
 
-/**
- * Read with the removals of a write: no script, so it works on a Redis that is full. Each register with the time of the node
- * that keeps it: by that clock it was born.
- */
-export const lookCommands = (registers: readonly string[]): Command[] =>
-  registers.flatMap((register) => [
-    { name: 'HMGET', keys: [register], args: ['v', 'b'] },
-    { name: 'TIME', keys: [], near: register },
-  ])
+/** So old that no clock needs to be asked any more whether it is young. */
+const GROWN_MS = 60_000
 
-export function sightsOf(answers: readonly unknown[]): (RegisterSight | null)[] {
-  const sights: (RegisterSight | null)[] = []
-  for (let at = 0; at < answers.length; at += 2) {
-    const [version, born] = answers[at] as [string | null, string | null]
-    const [seconds, micros] = answers[at + 1] as [string, string]
-    const nowMs = Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
-    sights.push(version === null || born === null ? null : { version, bornMs: Number(born), nowMs })
+/**
+ * Looks at registers, together with the removals of a write: no script, so it works on a Redis that is full. What changes from
+ * look to look is the version; a register that was seen a minute old only grows older, so TIME is asked for young ones.
+ */
+export class RegisterLooks {
+  /** Of registers that have grown: when they were born, and when they were seen. */
+  readonly #grown = new Map<string, { readonly born: string; readonly nowMs: number }>()
+
+  /** The commands of one look, to be sent behind others; and what their answers say. */
+  at(registers: readonly string[]): {
+    readonly commands: readonly Command[]
+    read(answers: readonly unknown[], incarnationOf: (register: string) => string | undefined): (RegisterSight | null)[]
+  } {
+    const asksTime = registers.some((register) => !this.#grown.has(register))
+    const looks = registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b', 'i'] }))
+    return {
+      // By the clock of the node that has a register it was born.
+      commands: asksTime ? [...looks, ...registers.map((near) => ({ name: 'TIME', keys: [], near }))] : looks,
+      read: (answers, incarnationOf) =>
+        registers.map((register, at) => {
+          const nowMs = asksTime ? timeOf(answers[registers.length + at]) : undefined
+          return this.#sightOf(register, answers[at] as Fields, incarnationOf(register), nowMs)
+        }),
+    }
   }
-  return sights
+
+  /** A register out of another incarnation says nothing. */
+  #sightOf(
+    register: string,
+    [version, born, within]: Fields,
+    incarnation: string | undefined,
+    nowMs: number | undefined,
+  ): RegisterSight | null {
+    if (version === null || born === null || within !== incarnation) {
+      this.#grown.delete(register)
+      return null
+    }
+    const bornMs = Number(born)
+    const known = this.#grown.get(register)
+    // Another one than was known, and nobody was asked for the time: it may have been born just now.
+    const seenMs = nowMs ?? (known?.born === born ? known.nowMs : bornMs)
+    if (seenMs - bornMs >= GROWN_MS) this.#grown.set(register, { born, nowMs: seenMs })
+    else this.#grown.delete(register)
+    return { version, bornMs, nowMs: seenMs }
+  }
+}
+
+type Fields = readonly [version: string | null, born: string | null, within: string | null]
+
+function timeOf(answer: unknown): number {
+  const [seconds, micros] = answer as [string, string]
+  return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000)
 }

@@ -3,6 +3,7 @@ import { AsideError } from 'drizzle-aside/store'
 import { bound } from './cases/bound.ts'
 import { closing } from './cases/closing.ts'
 import { entries } from './cases/entries.ts'
+import { incarnations } from './cases/incarnations.ts'
 import { lives } from './cases/lives.ts'
 import { register } from './cases/register.ts'
 import { removals } from './cases/removals.ts'
@@ -46,7 +47,7 @@ const capabilities: readonly Capability[] = ['second', 'clock', 'register', 'bou
  */
 export function storeConformance(subject: StoreSubject): Conformance {
   checkLacks(subject)
-  const rules = [...entries, ...stamps, ...removals, ...lives, ...register, ...bound, ...closing]
+  const rules = [...entries, ...stamps, ...removals, ...lives, ...register, ...incarnations, ...bound, ...closing]
   const asked = rules.filter((rule) => !lackOf(rule, subject))
   return {
     cases: [...asked.map((rule) => caseOf(rule, subject)), declarations(subject)],

@@ -67,6 +67,7 @@ test('health is off when reads are off, and says what keeps reads from the cache
     state: 'ok',
     store: { name: 'memory', pendingKeys: 0, pendingTables: 0 },
     catalog: 'known',
+    serverChanges: 0,
     remarks: [],
   })
   app.db.$aside.reads('off')

@@ -2,6 +2,7 @@
  * The table of docs/query-shapes.md is what `explain` says of these queries, word for word.
  * WRITE_SHAPES=1 writes the page anew.
  */
+import { randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { PGlite } from '@electric-sql/pglite'
@@ -46,6 +47,12 @@ const postTags = pgTable(
   },
   (t) => [primaryKey({ columns: [t.postId, t.tagId] })],
 )
+const patients = pgTable('patients', {
+  id: integer('id').primaryKey(),
+  nhs: text('nhs').notNull().unique(),
+  illness: text('illness'),
+  ward: text('ward'),
+})
 const published = pgView('published', { id: integer('id'), title: text('title') }).existing()
 
 const userRelations = relations(users, ({ many }) => ({ posts: many(posts) }))
@@ -68,6 +75,7 @@ const schema = {
   comments,
   tags,
   postTags,
+  patients,
   userRelations,
   postRelations,
   commentRelations,
@@ -85,6 +93,8 @@ const createTables = `
   create table post_tags (
     post_id integer not null references posts, tag_id integer not null references tags, primary key (post_id, tag_id)
   );
+  create table patients (id integer primary key, nhs text not null unique, illness text, ward text);
+  create index on patients (ward);
   create view published as select id, title from posts where status = 'published';
 `
 
@@ -273,6 +283,15 @@ const shapes: readonly (readonly [title: string, query: (db: Db) => Query])[] = 
     'many-to-many',
     (db) => db.query.posts.findFirst({ where: eq(posts.id, 1), with: { postTags: { with: { tag: true } } } }),
   ],
+  ['a row by a sensitive unique key', (db) => db.select().from(patients).where(eq(patients.nhs, '7'))],
+  [
+    'a list by a sensitive column that `lists` names',
+    (db) => db.select().from(patients).where(eq(patients.illness, 'x')),
+  ],
+  [
+    'a list by a sensitive column with an index alone',
+    (db) => db.select().from(patients).where(eq(patients.ward, 'x')),
+  ],
   ['with a lock', (db) => db.select().from(users).where(eq(users.id, 1)).for('update')],
   ['with a volatile function', (db) => db.select({ at: sql`now()` }).from(users)],
 ]
@@ -292,7 +311,9 @@ beforeAll(async () => {
       cached(comments),
       cached(tags),
       cached(postTags),
+      cached(patients, { sensitive: (t) => [t.nhs, t.illness, t.ward], lists: (t) => [t.illness] }),
     ],
+    encryption: { keys: { k1: randomBytes(32) }, current: 'k1', tokenKey: randomBytes(32) },
   })
   await db.$aside.ready()
 })
@@ -348,7 +369,8 @@ those columns leaves the answer. Every answer also rests on the epochs of its ta
 
 The tables: \`users\` (unique \`email\`); \`posts\` with the foreign keys \`author_id\` (NOT NULL) and \`editor_id\`,
 \`lists: (t) => [t.status, [t.authorId, t.status]]\`, \`facets: (t) => ({ counters: [t.views] })\`; \`comments\` of posts;
-\`tags\` through \`post_tags\`; the view \`published\` over \`posts\`.
+\`tags\` through \`post_tags\`; the view \`published\` over \`posts\`;
+\`patients\` with \`encryption\`, \`sensitive: (t) => [t.nhs, t.illness, t.ward]\` and \`lists: (t) => [t.illness]\`.
 
 | shape | query | rests on | as a whole, because |
 |---|---|---|---|`

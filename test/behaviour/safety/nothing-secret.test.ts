@@ -1,7 +1,7 @@
 /** Nothing secret in events, explain, stats, health or our own errors, whatever goes wrong; marked values are looked for. */
 import { randomBytes } from 'node:crypto'
 import { redisStore } from '@drizzle-aside/redis'
-import { type AsideOptions, cached } from 'drizzle-aside'
+import { type AsideOptions, cached, outboxMigration } from 'drizzle-aside'
 import { eq, sql } from 'drizzle-orm'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -18,10 +18,11 @@ const people = pgTable('people', {
   pin: text().unique(),
 })
 const setUp = `
-  drop table if exists people;
+  drop table if exists people, aside_outbox;
   create table people (id int primary key, city text not null, ssn text not null, pin text unique);
   create index on people (city);
-  insert into people select i, 'MARK-city-' || i % 3, 'MARK-ssn-' || i, 'MARK-pin-' || i from generate_series(1, 9) i;`
+  insert into people select i, 'MARK-city-' || i % 3, 'MARK-ssn-' || i, 'MARK-pin-' || i from generate_series(1, 9) i;
+  ${outboxMigration()}`
 
 const [key, tokenKey] = [randomBytes(32), randomBytes(32)]
 const encryption = { keys: { k1: key }, current: 'k1', tokenKey }
@@ -119,7 +120,13 @@ test.for(redisLibraries.flatMap((library) => [false, true].map((sealed) => ({ li
       url: database.url,
       namespace: 'secret',
       store: redisStore(client),
-      tables: [cached(people, { sensitive: (t) => [t.ssn, t.pin] })],
+      tables: [
+        cached(people, {
+          sensitive: (t) => [t.ssn, t.pin],
+          lists: (t) => (sealed ? [t.ssn, [t.city, t.ssn]] : []),
+        }),
+      ],
+      outbox: 'always',
       scope: () => 'MARK-scope',
       hook: (point, statement) => {
         const lost = failing.now && point === 'after' && /^(update|with)/.test(statement.sql)
@@ -137,8 +144,9 @@ test.for(redisLibraries.flatMap((library) => [false, true].map((sealed) => ({ li
       const byHand = [{ ssn: 'MARK' }, { nope: 'MARK' }, { id: 'MARK' }]
       for (const each of byHand) expectNoSecret(await ignore(app.db.$aside.invalidate(people, each as never)))
       await readAll(app)
+      const secrets = ['MARK-ssn', 'MARK-pin', 'MARK-new', ...keyTexts]
       const kept = [...(await keptIn(server.url, 'secret'))].flat().join('\n')
-      for (const secret of ['MARK-ssn', 'MARK-pin', 'MARK-new', ...keyTexts]) expect(kept).not.toContain(secret)
+      for (const secret of secrets) expect(kept).not.toContain(secret)
       // Keys and payloads hang on the errors of ioredis: full, forbidden, gone.
       await outside(database.url, `update people set city = 'MARK-late'`)
       await full(server.url)
@@ -147,6 +155,11 @@ test.for(redisLibraries.flatMap((library) => [false, true].map((sealed) => ({ li
       await server.kill()
       await readAll(app)
       await ignore(app.db.update(people).set({ city: 'MARK-dark' }).where(eq(people.id, 1)))
+      const dark = { ssn: 'MARK-ssn-dark', pin: 'MARK-pin-dark' }
+      await app.db.transaction(async (tx) => void (await tx.update(people).set(dark).where(eq(people.id, 1))))
+      const waiting = JSON.stringify(await outside(database.url, 'select * from aside_outbox'))
+      expect(waiting).toContain(':R{')
+      for (const secret of secrets) expect(waiting).not.toContain(secret)
       await app.db.execute(sql.raw(`set app.owner = 'MARK'`))
       await app.db.execute(sql`select set_config('app.owner', ${'MARK'}, false)`)
       const types = new Set(app.told.events.map(({ type }) => type))

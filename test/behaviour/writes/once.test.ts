@@ -362,6 +362,39 @@ describe.each([15, 18] as const)('a role with few privileges, PostgreSQL %i', (l
   })
 })
 
+it('F7: a write prepared while it reached nothing cached still calls its default functions once, and reports what it reaches since', async () => {
+  let made = 0
+  const notes = pgTable('notes', { id: integer().$defaultFn(() => ++made), job: integer() })
+  const test = await openWrapped(18, {
+    ddl: `${ddl} create table notes (id int, job int);`,
+    schema,
+    tables: [cached(jobs)],
+  })
+  const { db, events, run } = test
+  // A name is what Drizzle's types ask for; without one the statement is made for the facts of now.
+  const note = db
+    .insert(notes)
+    .values({ job: 1 })
+    .prepare(undefined as unknown as string)
+  await note.execute()
+  await warm(test, byId(1))
+  await note.execute()
+  await expectHits(test, byId(1))
+  await run(`
+    create function mark() returns trigger language plpgsql as
+      $$ begin update jobs set state = 'noted' where id = new.job; return new; end $$;
+    create trigger mark after insert on notes for each row execute function mark();
+  `)
+  await db.$aside.ready({ reload: true })
+  await warm(test, byId(1))
+  events.length = 0
+  await note.execute()
+  expect(await byId(1)(db)).toMatchObject([{ state: 'noted' }])
+  expect(fallenTables(events)).toContain('jobs: undeclared-trigger')
+  expect(made).toBe(1)
+  await test.close()
+})
+
 async function dropRole(line: 15 | 18, user: string): Promise<void> {
   const other = await openWrapped(line, { ddl: `drop role ${user}`, tables: [] })
   await other.close()

@@ -1,7 +1,8 @@
 /** The tables of the random queries as a world: made, filled with first rows, and cached. */
+import { randomBytes } from 'node:crypto'
 import { cached, type TableEntry, type TableOptions } from 'drizzle-aside'
 import { sql } from 'drizzle-orm'
-import type { PgTable } from 'drizzle-orm/pg-core'
+import { getTableConfig, type PgTable } from 'drizzle-orm/pg-core'
 import { loose } from '../loose.ts'
 import { Random } from '../random.ts'
 import type { Db } from '../steps.ts'
@@ -102,3 +103,22 @@ function entries(at: 0 | 1): TableEntry[] {
 }
 
 export const scene: Scene = { schema, createTables, seed, entries }
+
+const [k1, one, two] = [randomBytes(32), randomBytes(32), randomBytes(32)]
+
+/** The same with every column sensitive, in the midst of a rotation: each of the two names values by another key. */
+export const sealedScene: Scene = {
+  ...scene,
+  entries: (at) => entries(at).map(sealed),
+  encryption: (at) => ({ keys: { k1 }, current: 'k1', tokenKey: at === 0 ? [one, two] : [two, one] }),
+}
+
+/** What the database suggests makes no class then: foreign keys have to be listed. */
+function sealed({ table, options }: TableEntry): TableEntry {
+  const keys = getTableConfig(table).foreignKeys.map((key) => key.reference().columns)
+  return cached(table as typeof logs, {
+    ...options,
+    sensitive: (t) => Object.values(t),
+    lists: (t) => [...(options.lists?.(t) ?? []), ...keys],
+  })
+}

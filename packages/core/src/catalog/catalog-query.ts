@@ -43,6 +43,21 @@ const foreignKeys = `(select true as conenforced, false as conperiod) as older
     from pg_catalog.pg_constraint c where c.contype = 'f')`
 
 /**
+ * Which life of the server this is, to the microsecond, readable by an ordinary role. A start of the server begins one, and
+ * so does a crash recovery, which may lose commits of `synchronous_commit = off`: where a single backend crashes the server
+ * recovers without a new start, but it never keeps its statistics, and says since when it has them. Who resets them by hand
+ * (`pg_stat_reset_shared('bgwriter')`) begins one, too.
+ *
+ * Source: PostgreSQL documentation, "The Cumulative Statistics System".
+ */
+const incarnation = `concat_ws('/', ${[
+  'pg_postmaster_start_time()',
+  '(select b.stats_reset from pg_catalog.pg_stat_bgwriter b)',
+]
+  .map((moment) => `to_char(${moment} at time zone 'UTC', 'YYYYMMDDHH24MISSUS')`)
+  .join(', ')})`
+
+/**
  * Reads all that the catalog tells about the relations of a database: one statement, one row, one column, a json text
  * for `parseCatalog`. Plain joins that an ordinary role may run on PostgreSQL 13 to 18; it takes no lock on user tables
  * (no `pg_get_viewdef`), so DDL in another session never blocks it. Everything is ordered: an unchanged catalog gives
@@ -236,7 +251,7 @@ looks as materialized (
 )
 select json_build_object(
   'server', json_build_array(current_setting('server_version_num')::int, pg_is_in_recovery(), current_database(),
-    coalesce(host(inet_server_addr()) || ':' || inet_server_port(), '')),
+    coalesce(host(inet_server_addr()) || ':' || inet_server_port(), ''), ${incarnation}),
   'environment', json_build_array(current_user, current_setting('search_path'), current_setting('TimeZone'),
     current_setting('DateStyle'), current_setting('IntervalStyle'), current_setting('bytea_output'),
     current_setting('extra_float_digits'), current_setting('default_text_search_config')),

@@ -1,4 +1,4 @@
-import type { CatalogFacts, RelationId } from '../model/facts.ts'
+import type { CatalogFacts, RelationId, ServerChange } from '../model/facts.ts'
 import type { ParsedCatalog } from './parse-catalog.ts'
 
 /** What a new reading of the catalog changed. */
@@ -7,6 +7,8 @@ export interface CatalogDiff {
   readonly relations: readonly RelationId[]
   /** A trigger or rule came, or came to call another function, somewhere. */
   readonly triggersCame: boolean
+  /** The server may have lost commits that were read and cached (PROTOCOL 3.16); undefined: it is the same as before. */
+  readonly server: ServerChange | undefined
   /** Something else changed: server, session, search path, functions. */
   readonly elsewhere: boolean
 }
@@ -20,6 +22,7 @@ export function diffCatalog(before: ParsedCatalog, after: ParsedCatalog): Catalo
   return {
     relations: [...changed],
     triggersCame: [...changed].some((id) => writerCame(before, after, id)),
+    server: serverChange(before.facts, after.facts),
     elsewhere: besides(before.facts) !== besides(after.facts),
   }
 }
@@ -33,6 +36,13 @@ function addViewsOver(changed: Set<RelationId>, facts: CatalogFacts): void {
 function writerCame(before: ParsedCatalog, after: ParsedCatalog, id: RelationId): boolean {
   const known = new Set(before.marks.get(id)?.writers)
   return after.marks.get(id)?.writers.some((writer) => !known.has(writer)) ?? false
+}
+
+/** The address says nothing: a server may have several, and a virtual one may move. */
+function serverChange(before: CatalogFacts, after: CatalogFacts): ServerChange | undefined {
+  if (before.systemIdentifier !== after.systemIdentifier || before.database !== after.database) return 'another'
+  if (before.timeline !== after.timeline || (before.standby && !after.standby)) return 'promoted'
+  return before.incarnation === after.incarnation ? undefined : 'restarted'
 }
 
 /** Everything outside the relations, as one text; what the queries gave in order stays in order. */

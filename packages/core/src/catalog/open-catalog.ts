@@ -1,5 +1,5 @@
 import { AsideError } from '../errors.ts'
-import type { CatalogFacts, RelationId } from '../model/facts.ts'
+import type { CatalogFacts, RelationId, ServerChange } from '../model/facts.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Listener } from '../ports/events.ts'
 import { asText } from './catalog-json.ts'
@@ -20,7 +20,13 @@ export interface CatalogOptions {
   /** After how long without a successful reading the facts may not be used any more, in milliseconds. Default: never. */
   readonly staleMs?: number
   /** Called when the new facts have just become visible; `ready` waits for it. A failure is told again next time. */
-  readonly onChange: (changed: readonly RelationId[], info: { readonly triggersCame: boolean }) => void | Promise<void>
+  readonly onChange: (changed: readonly RelationId[], info: ChangeInfo) => void | Promise<void>
+}
+
+export interface ChangeInfo {
+  readonly triggersCame: boolean
+  /** The server was started anew, promoted or replaced since the last reading, and may have lost commits. */
+  readonly server?: ServerChange | undefined
 }
 
 /** What the database says about itself, kept fresh while queries run. */
@@ -42,6 +48,11 @@ export interface Catalog {
   /** Ends timers; a reading under way is dropped. */
   close(): void
 }
+
+interface Owed extends ChangeInfo {
+  readonly relations: readonly RelationId[]
+}
+const nothingOwed: Owed = { relations: [], triggersCame: false, server: undefined }
 
 const firstRestMs = 1_000
 const longestRestMs = 30_000
@@ -68,7 +79,7 @@ class CatalogReader implements Catalog {
   private reading: Promise<void> | undefined
   private queued: Promise<void> | undefined
   /** A change whose `onChange` failed: told again with the next reading. */
-  private owed: { relations: readonly RelationId[]; triggersCame: boolean } = { relations: [], triggersCame: false }
+  private owed: Owed = nothingOwed
   // A flag instead of a look at the clock: `want` runs with every query, and asking the time costs more than all of it.
   private isDue = true
   private isStale = false
@@ -194,7 +205,7 @@ class CatalogReader implements Catalog {
   /** The text is ordered: an unchanged catalog is known without being parsed. */
   private isKnown(text: string, identity: ServerIdentity): boolean {
     const facts = this.latest
-    if (!facts || text !== this.lastText || this.owed.relations.length > 0 || this.owed.triggersCame) return false
+    if (!facts || text !== this.lastText || this.owed !== nothingOwed) return false
     return identity.systemIdentifier === facts.systemIdentifier && identity.timeline === facts.timeline
   }
 
@@ -208,13 +219,15 @@ class CatalogReader implements Catalog {
     const diff = diffCatalog(before, after)
     const relations = [...new Set([...this.owed.relations, ...diff.relations])]
     const triggersCame = this.owed.triggersCame || diff.triggersCame
+    const server = diff.server ?? this.owed.server
     if (diff.relations.length > 0 || diff.elsewhere) this.show(after)
-    if (relations.length === 0 && !triggersCame) return
-    this.owed = { relations, triggersCame }
-    const done = startNow(() => this.options.onChange(relations, { triggersCame }))
-    this.options.emit({ type: 'catalogChanged', tables: relations })
+    if (relations.length === 0 && !triggersCame && !server) return
+    this.owed = { relations, triggersCame, server }
+    const done = startNow(() => this.options.onChange(relations, { triggersCame, server }))
+    if (diff.server) this.options.emit({ type: 'serverChanged', how: diff.server })
+    if (relations.length > 0 || triggersCame) this.options.emit({ type: 'catalogChanged', tables: relations })
     await done
-    this.owed = { relations: [], triggersCame: false }
+    this.owed = nothingOwed
   }
 
   private succeed(startedAt: number): void {

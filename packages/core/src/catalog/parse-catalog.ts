@@ -46,7 +46,7 @@ export function parseCatalog(text: string, identity: ServerIdentity, version: nu
   const relations = new Map<RelationId, RelationFacts>()
   for (const raw of house.byOid.values()) relations.set(raw.id, relationFacts(raw, house))
   const marks = new Map([...house.byOid.values()].map((raw) => [raw.id, markOf(raw, relations.get(raw.id)!)]))
-  const [serverVersion, standby, database, serverAddress] = asList(answer.server)
+  const [serverVersion, standby, database, serverAddress, incarnation] = asList(answer.server)
   const facts: CatalogFacts = {
     version,
     serverVersion: asNumber(serverVersion),
@@ -54,6 +54,7 @@ export function parseCatalog(text: string, identity: ServerIdentity, version: nu
     database: asText(database),
     ...identity,
     serverAddress: asText(serverAddress),
+    incarnation: asText(incarnation),
     environment: environmentOf(asTexts(answer.environment)),
     schemas: asTexts(answer.schemas),
     relations,

@@ -1,5 +1,5 @@
 import { MAIN } from '../model/facets.ts'
-import type { Scheme } from '../model/keys.ts'
+import { pairsOf, type Scheme } from '../model/keys.ts'
 import type { BypassReason, EpochReason } from '../model/reasons.ts'
 import type { Lookup, LookupKey, RecordSource } from '../model/record.ts'
 import type { ImageForm, WritePlan, WriteStatement } from '../model/write.ts'
@@ -10,11 +10,11 @@ import { LazyQuery, type Origin, originOf } from './lazy-sql.ts'
 import { isAboutRows, planRead } from './prepared-read.ts'
 import { isReason, type ResultStatement } from './prepared-result.ts'
 import { statementPlan } from './prepared-write.ts'
+import { type QueryOptions, queryOptions } from './query-options.ts'
 import { questionOfSelect, type RecordQuestion } from './record-question.ts'
 import { countStatement, readStatement } from './result-statement.ts'
 import { type StatementContext, sessionGate } from './statement-context.ts'
 import { type ToldReason, tellBypass, tellEpoch, tellWidened } from './tell-reason.ts'
-import { cacheOptions, type QueryOptions } from './wrap-database.ts'
 
 /** What the extension would do with a query, in data and, by `toString()`, in words. */
 export interface Explanation {
@@ -78,7 +78,7 @@ export async function explainStatement(
   if (is(counted, SQL) && countQueryOf(counted)) return speak(await explainCount(counted, context))
   if (!origin) return speak(explainOther(chunksOf(sql) ? 'raw-sql' : 'not-a-record'))
   if ('parts' in origin) return speak(explainWrite(origin, context))
-  const options = cacheOptions((query as { cacheConfig?: unknown }).cacheConfig, context)
+  const options = queryOptions((query as { cacheConfig?: unknown }).cacheConfig, context)
   if (options.off) return speak(explainBypass(tableOf(origin, context), 'cache-false'))
   const question = questionFrom(origin, context)
   if (question === 'locking') return speak(explainBypass(tableOf(origin, context), question))
@@ -95,7 +95,7 @@ export async function explainStatement(
 
 /** `db.$count(…)`: its builder is SQL for use inside others, and holds the statement that it runs by itself. */
 async function explainCount(sql: SQL, context: StatementContext): Promise<Facts> {
-  const options = cacheOptions(undefined, context)
+  const options = queryOptions(undefined, context)
   if (options.off) return explainBypass(undefined, 'cache-false')
   const gate = sessionGate(context, undefined)
   if (gate) return explainBypass(undefined, gate)
@@ -158,7 +158,7 @@ async function explainRead(lookup: Lookup, verbs: PeekWith): Promise<Facts> {
   const peeked = await Promise.all(keys.map((key) => verbs.peek(lookup, key)))
   const cachedKeys = peeked.filter((state) => state === 'hit').length
   const state = peeked.includes('unknown') ? 'unknown' : stateOf(cachedKeys, keys.length)
-  const rows = keys.slice(0, MOST_LISTED).map(({ tokens }) => rowName(table, scheme.columns, tokens))
+  const rows = keys.slice(0, MOST_LISTED).map(({ tokens }) => rowName(table, scheme, tokens))
   const more = keys.length > MOST_LISTED ? [`… and ${keys.length - MOST_LISTED} more rows`] : []
   return {
     ...nothing,
@@ -252,10 +252,8 @@ const schemeName = (kind: Scheme['kind']): string => (kind === 'primary' ? 'prim
 /** Longer values are cut: the line is for people. */
 const LONGEST_VALUE = 40
 
-function rowName(table: string, columns: readonly string[], tokens: readonly string[]): string {
-  const pairs = columns.map((column, at) => `${column}=${cut(tokens[at] ?? '')}`)
-  return `${table}[${pairs.join(', ')}]`
-}
+const rowName = (table: string, scheme: Scheme, tokens: readonly string[]): string =>
+  `${table}[${pairsOf(scheme, tokens, cut)}]`
 
 const cut = (text: string): string => (text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text)
 
@@ -361,7 +359,7 @@ function ownRemovals(
       op !== 'update' || plan.stays.includes(MAIN) || scheme.kind === 'primary' ? '' : ', only of its group of columns'
     const ending = moves ? ', the old and the new value' : spares
     if (named && named.scheme.name === scheme.name && named.keys.length <= MOST_LISTED)
-      return `${named.keys.map(({ tokens }) => rowName(table, columns, tokens)).join(', ')}${ending}`
+      return `${named.keys.map(({ tokens }) => rowName(table, scheme, tokens)).join(', ')}${ending}`
     return `${table}[${columns.map((column) => `${column}=…`).join(', ')}] of each touched row${ending}`
   })
 }

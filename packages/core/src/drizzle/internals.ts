@@ -229,6 +229,52 @@ export interface Session {
   count(sql: SQL, token?: unknown): Promise<number>
 }
 
+/** A connection of a pool of `pg`, as far as {@link transactionOfOurs} has to do with it. */
+interface PoolConnection {
+  on(event: 'error', listener: () => void): unknown
+  off(event: 'error', listener: () => void): unknown
+  release(destroy?: unknown): unknown
+}
+
+/**
+ * A transaction over a pool of `pg` that we put around a statement. What Drizzle leaves to chance in those of its users
+ * (0.44 and 0.45, node-postgres/session) may not befall a statement that over plain Drizzle would only reject:
+ * - `pg` also emits `error` on a connection that is lost. One that was taken out of its pool has no listener, and the event
+ *   ends the process;
+ * - where BEGIN fails the connection is never given back.
+ *
+ * `transaction` asks `this.client` for a connection, and knows a pool by its prototype: the view of the pool has the pool
+ * itself for that.
+ */
+export async function transactionOfOurs(
+  session: Session,
+  run: (tx: Transaction) => Promise<unknown>,
+): Promise<unknown> {
+  const pool = session.client as { connect(): Promise<PoolConnection> }
+  let giveBack = (_destroy: unknown): void => {}
+  const connect = async (): Promise<PoolConnection> => {
+    const connection = await pool.connect()
+    const { release } = connection
+    connection.on('error', ignore)
+    giveBack = (destroy) => {
+      giveBack = ignore
+      connection.off('error', ignore)
+      release.call(connection, destroy)
+    }
+    // A new one with each time that the connection is taken out.
+    connection.release = (destroy) => giveBack(destroy)
+    return connection
+  }
+  const view = Object.create(session, { client: { value: Object.create(pool, { connect: { value: connect } }) } })
+  try {
+    return await (view as Session).transaction(run)
+  } finally {
+    giveBack(true)
+  }
+}
+
+const ignore = (): void => {}
+
 export interface Database {
   readonly dialect: Dialect
   readonly session: Session

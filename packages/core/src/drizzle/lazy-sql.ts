@@ -37,10 +37,22 @@ export class WriteParts {
   #with: SQL | undefined
   #core: SQL | undefined
   #set: SQL | undefined
+  #whole: SQL | undefined
   readonly #build: (parts: WriteParts) => SQL
 
   constructor(build: (parts: WriteParts) => SQL) {
     this.#build = build
+  }
+
+  /** The statement in one piece, as Drizzle builds it; undefined unless it was built so. Then there are no pieces. */
+  get whole(): SQL | undefined {
+    return this.#whole
+  }
+
+  /** Undefined where pieces have been built already. */
+  buildWhole(build: () => SQL): SQL | undefined {
+    if (!this.#core) this.#whole ??= build()
+    return this.#whole
   }
 
   /** The statement without its WITH and RETURNING. */

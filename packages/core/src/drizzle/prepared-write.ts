@@ -74,6 +74,7 @@ interface Run {
   readonly row?: OutboxRow | undefined
 }
 
+const noDestinations: ReturnType<typeof destinations> = []
 const asTheyAre = (rows: unknown[][]): unknown => rows
 const commands = { insert: 'INSERT', update: 'UPDATE', delete: 'DELETE' } as const
 
@@ -82,182 +83,185 @@ const commands = { insert: 'INSERT', update: 'UPDATE', delete: 'DELETE' } as con
  * exactly what the plain statement gives; the rows it touched go to the write path before it resolves.
  */
 export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Query) => PreparedQuery) {
-  readonly #call: WriteCall
-  readonly #forms: WriteForms
-  readonly #statement: WriteStatement
-  readonly #compiled = new Map<string, Compiled>()
-  #planned: WriteIntent | undefined
-  #plannedFor: string | undefined
-  #token: unknown
+  // TypeScript's `private`, as in PreparedRead: `#` members cost each statement more than they are worth.
+  private readonly call: WriteCall
+  private readonly forms: WriteForms
+  private readonly statement: WriteStatement
+  private readonly compiled = new Map<string, Compiled>()
+  private planned: WriteIntent | undefined
+  private plannedFor: string | undefined
+  private token: unknown
 
   constructor(call: WriteCall, query: Query) {
     super(query)
-    this.#call = call
-    this.#forms = formsOf(call)
-    this.#statement = statementOf(call, this.#forms)
+    this.call = call
+    this.forms = formsOf(call)
+    this.statement = statementOf(call, this.forms)
     // As plain Drizzle: what is wrong with the statement is thrown while it is prepared.
-    this.#compile(this.#intent()?.plan)
+    this.compile(this.intent()?.plan)
   }
 
   /** Planned once per reading of the catalog; a key update seen in between makes another plan, so it counts, too. */
-  #intent(): WriteIntent | undefined {
-    const { write } = this.#call.context
+  private intent(): WriteIntent | undefined {
+    const { write } = this.call.context
     const { planKey } = write
-    if (planKey === undefined || planKey !== this.#plannedFor) {
-      this.#planned = write.plan(this.#forms.shape, this.#statement)
-      this.#plannedFor = write.planKey
+    if (planKey === undefined || planKey !== this.plannedFor) {
+      const planned = write.plan(this.forms.shape, this.statement)
+      // Built in one piece while nobody cached its table: building it again would call the user's default functions twice.
+      this.planned = planned && this.forms.parts.whole ? withoutImages(planned) : planned
+      this.plannedFor = write.planKey
     }
-    return this.#planned
+    return this.planned
   }
 
-  #compile(plan: WritePlan | undefined): Compiled {
+  private compile(plan: WritePlan | undefined): Compiled {
     const form = plan?.form === 'none' ? undefined : plan
-    const known = this.#compiled.get(form?.name ?? '')
+    const known = this.compiled.get(form?.name ?? '')
     if (known) return known
-    const { query, visible } = form ? compileForm(this.#forms, form) : this.#compilePlain()
-    const prepared = this.#prepare(this.#call.context.session, query, form)
+    const { query, visible } = form ? compileForm(this.forms, form) : this.compilePlain()
+    const prepared = this.prepare(this.call.context.session, query, form)
     const compiled = { plan: form, query, visible, prepared }
-    this.#compiled.set(form?.name ?? '', compiled)
+    this.compiled.set(form?.name ?? '', compiled)
     return compiled
   }
 
-  #compilePlain(): CompiledForm {
-    const query = this.#call.context.dialect.sqlToQuery(userStatement(this.#forms))
+  private compilePlain(): CompiledForm {
+    const query = this.call.context.dialect.sqlToQuery(userStatement(this.forms))
     return { query, visible: query.sql }
   }
 
   /** `also` tells texts of one form apart. */
-  #prepare(session: Session, query: Query, form: WritePlan | undefined, also = ''): PreparedQuery {
-    const { name, metadata, fields, native } = this.#call
+  private prepare(session: Session, query: Query, form: WritePlan | undefined, also = ''): PreparedQuery {
+    const { name, metadata, fields, native } = this.call
     const ownName = (form || also) && name !== undefined ? nameOf(name, `${form?.name ?? ''}${also}`) : name
-    return form && this.#forms.fields
+    return form && this.forms.fields
       ? session.prepareQuery(query, undefined, ownName, true, asTheyAre, metadata)
       : session.prepareQuery(query, fields, ownName, !native, undefined, metadata)
   }
 
-  override async execute(placeholders?: Record<string, unknown>, token: unknown = this.#token): Promise<unknown> {
-    const { context } = this.#call
+  override async execute(placeholders?: Record<string, unknown>, token: unknown = this.token): Promise<unknown> {
+    const { context } = this.call
     // In a transaction nothing waits; and while facts are waited for, one may begin on a shared connection.
     if (!currentScope(context) && !context.write.facts()) await context.write.awaitFacts()
     const scope = currentScope(context)
-    const intent = this.#intent()
-    const compiled = this.#compile(intent?.plan)
+    const intent = this.intent()
+    const compiled = this.compile(intent?.plan)
     const run = { intent, placeholders, token, scope }
-    const row = scope || token !== undefined ? undefined : this.#rowFor(intent, compiled)
-    return row ? this.#runBeside(row, compiled, run) : this.#runCarefully(compiled, run)
+    const row = scope || token !== undefined ? undefined : this.rowFor(intent, compiled)
+    return row ? this.runBeside(row, compiled, run) : this.runCarefully(compiled, run)
   }
 
   /** A privilege that the hidden columns need and the statement does not: once as written. */
-  async #runCarefully(compiled: Compiled, run: Run): Promise<unknown> {
+  private async runCarefully(compiled: Compiled, run: Run): Promise<unknown> {
     try {
-      return await this.#run(compiled, run)
+      return await this.run(compiled, run)
     } catch (error) {
       if (!mayRunPlain(error, compiled, run.scope)) throw error
       const { intent } = run
-      const plain = intent && { ...intent, plan: noImages(intent.plan), cascade: [] }
-      return this.#run(this.#compile(undefined), { ...run, intent: plain, row: undefined })
+      const plain = intent && withoutImages(intent)
+      return this.run(this.compile(undefined), { ...run, intent: plain, row: undefined })
     }
   }
 
   /** The row of the outbox that is to commit with the statement, which is made ready for it. */
-  #rowFor(intent: WriteIntent | undefined, compiled: Compiled): OutboxRow | undefined {
-    const { context, native } = this.#call
+  private rowFor(intent: WriteIntent | undefined, compiled: Compiled): OutboxRow | undefined {
+    const { context, native } = this.call
     // The driver's own answer with rows shows the text that ran.
-    if (!intent || (native && this.#forms.fields)) return undefined
-    const row = context.write.rowBefore(intent, this.#textToJudge(compiled))
+    if (!intent || (native && this.forms.fields)) return undefined
+    const row = context.write.rowBefore(intent, this.textToJudge(compiled))
     if (!row) return undefined
-    if (compiled.beside?.into !== row.into) compiled.beside = this.#compileBeside(compiled, row.into)
+    if (compiled.beside?.into !== row.into) compiled.beside = this.compileBeside(compiled, row.into)
     return compiled.beside && row
   }
 
-  #compileBeside({ plan, query }: Compiled, into: string): Compiled['beside'] {
+  private compileBeside({ plan, query }: Compiled, into: string): Compiled['beside'] {
     const own = besideRow(query, into)
-    return own && { into, query: own, prepared: this.#prepare(this.#call.context.session, own, plan, `row.${into}`) }
+    return own && { into, query: own, prepared: this.prepare(this.call.context.session, own, plan, `row.${into}`) }
   }
 
   /** Where the row is what fails (its table is gone, a privilege was taken) nothing has happened: again without it. */
-  async #runBeside(row: OutboxRow, compiled: Compiled, run: Run): Promise<unknown> {
-    const { write } = this.#call.context
+  private async runBeside(row: OutboxRow, compiled: Compiled, run: Run): Promise<unknown> {
+    const { write } = this.call.context
     try {
-      const result = await this.#run(compiled, { ...run, row })
+      const result = await this.run(compiled, { ...run, row })
       write.kept(undefined, row)
       return result
     } catch (error) {
       if (!mayBeOfRow(error as Error & { cause?: Record<string, unknown> }, row)) throw error
-      const result = await this.#runCarefully(compiled, run)
+      const result = await this.runCarefully(compiled, run)
       write.notKept(error)
       return result
     }
   }
 
-  async #run(compiled: Compiled, run: Run): Promise<unknown> {
+  private async run(compiled: Compiled, run: Run): Promise<unknown> {
     const { plan } = compiled
     const { intent, scope, row } = run
-    const { write } = this.#call.context
+    const { write } = this.call.context
     const planKey = intent ? undefined : write.planKey
     let outcome: CascadeOutcome
     try {
-      outcome = await this.#send(compiled, run)
+      outcome = await this.send(compiled, run)
     } catch (failure) {
       const atCommit = failure instanceof CommitFailure
       const error = atCommit ? failure.cause : failure
       write.noteError(error)
-      for (const to of destinations(this.#call.context, scope)) await write.failed(intent, error, to, atCommit)
+      for (const to of destinations(this.call.context, scope)) await write.failed(intent, error, to, atCommit)
       if (row) hideParams(error, compiled.query.params.length)
       const isRewritten = plan || row || intent?.cascade.length
-      throw atCommit ? await this.#tellFailure(error) : isRewritten ? this.#retell(error) : error
+      throw atCommit ? await this.tellFailure(error) : isRewritten ? this.retell(error) : error
     }
     const { raw } = outcome
-    const touched = plan ? this.#touchedBy(raw, plan) : this.#counted(raw)
+    const touched = plan ? this.touchedBy(raw, plan) : this.counted(raw)
     // While the statement ran, a way to something cached may have come into being.
-    const meant = planKey !== undefined && planKey !== write.planKey ? this.#intent() : intent
-    if (!meant && scope) write.doneHarmlessly(this.#forms.shape, scope)
-    const told = meant && { ...meant, plan: intent?.plan ?? noImages(meant.plan) }
-    await this.#report(told, touched, compiled, run, outcome.rows)
+    const meant = planKey !== undefined && planKey !== write.planKey ? this.intent() : intent
+    if (!meant && scope) write.doneHarmlessly(this.forms.shape, scope)
+    const told = meant === intent ? intent : meant && { ...meant, plan: intent?.plan ?? noImages(meant.plan) }
+    await this.report(told, touched, compiled, run, outcome.rows)
     // After the invalidation: a column's own mapping may throw, and the write has happened all the same.
-    return plan ? this.#resultOf(raw, plan, touched.count ?? 0) : row ? this.#withoutRow(raw, touched) : raw
+    return plan ? this.resultOf(raw, plan, touched.count ?? 0) : row ? this.withoutRow(raw, touched) : raw
   }
 
   /** Only postgres.js shows in its answer how it was asked. */
-  #withoutRow(raw: unknown, { count }: TouchedRows): unknown {
-    const { kind } = this.#call.context.client
-    if (this.#forms.fields || kind !== 'postgres-js') return raw
+  private withoutRow(raw: unknown, { count }: TouchedRows): unknown {
+    const { kind } = this.call.context.client
+    if (this.forms.fields || kind !== 'postgres-js') return raw
     const { sql, params } = this.getQuery()
-    const command = commands[this.#call.origin.kind]
+    const command = commands[this.call.origin.kind]
     return restoreNative(kind, raw, { command, count: count ?? 0, withParams: params.length > 0, text: () => sql })
   }
 
   /** Runs the statement, with what follows it by foreign keys read before where that is certain to change nothing else. */
-  async #send(compiled: Compiled, run: Run): Promise<CascadeOutcome> {
+  private async send(compiled: Compiled, run: Run): Promise<CascadeOutcome> {
     const { intent, placeholders, token, scope, row } = run
-    const { context } = this.#call
-    const exact = row && this.#namesKeys() ? this.#keepExactly(row, compiled, run) : undefined
+    const { context } = this.call
+    const exact = row && this.namesKeys() ? this.keepExactly(row, compiled, run) : undefined
     const beside = row && !exact ? compiled.beside : undefined
     const { prepared: own, query } = beside ?? compiled
     const values = row && beside ? { ...placeholders, ...rowValues(row) } : placeholders
     const statement = (session: Session): Promise<unknown> => {
-      const prepared = session === context.session ? own : this.#prepare(session, query, compiled.plan)
+      const prepared = session === context.session ? own : this.prepare(session, query, compiled.plan)
       prepared.joinsNotNullableMap = this.joinsNotNullableMap
       return prepared.execute(values, token)
     }
-    const place = intent && intent.cascade.length > 0 ? this.#placeOf(placeholders, token, scope) : undefined
+    const place = intent && intent.cascade.length > 0 ? this.placeOf(placeholders, token, scope) : undefined
     const steps = place ? (intent?.cascade ?? []) : []
-    const cascade = { context, forms: this.#forms, steps, placeholders, statement }
+    const cascade = { context, forms: this.forms, steps, placeholders, statement }
     if (exact) return runInTransaction({ ...cascade, beforeCommit: exact })
     return place ? place(cascade) : { raw: await statement(context.session), rows: undefined }
   }
 
   /** While the store is down others read the row, and then two trips more are better than a whole table less. */
-  #namesKeys(): boolean {
-    const { write, session, client } = this.#call.context
+  private namesKeys(): boolean {
+    const { write, session, client } = this.call.context
     return write.storeIsDown && mayOpenTransaction(session, client)
   }
 
-  #keepExactly(row: OutboxRow, compiled: Compiled, { intent }: Run) {
-    const { write } = this.#call.context
+  private keepExactly(row: OutboxRow, compiled: Compiled, { intent }: Run) {
+    const { write } = this.call.context
     return async ({ raw, rows }: CascadeOutcome, session: Session): Promise<void> => {
-      const touched = compiled.plan ? this.#touchedBy(raw, compiled.plan) : this.#counted(raw)
-      const isBeyond = write.writesBeyond(this.#textToJudge(compiled))
+      const touched = compiled.plan ? this.touchedBy(raw, compiled.plan) : this.counted(raw)
+      const isBeyond = write.writesBeyond(this.textToJudge(compiled))
       const exact = isBeyond ? row : write.rowAfter(row, intent as WriteIntent, touched, rows)
       if (!exact) return
       await insertRow(session, exact).catch((error: unknown) => {
@@ -267,75 +271,76 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     }
   }
 
-  #placeOf(placeholders: Record<string, unknown> | undefined, token: unknown, scope: Scope | undefined) {
-    const { context } = this.#call
-    const { where } = this.#statement
+  private placeOf(placeholders: Record<string, unknown> | undefined, token: unknown, scope: Scope | undefined) {
+    const { context } = this.call
+    const { where } = this.statement
     if (token !== undefined || !where || valuesIn(where, placeholders).includes(unknownValue)) return undefined
     // On a pool a transaction that was begun by hand holds some connection, not surely this one.
     if (scope) return context.scope || context.client.single ? runInPlace : undefined
     return mayOpenTransaction(context.session, context.client) ? runInTransaction : undefined
   }
 
-  #retell(error: unknown): unknown {
+  private retell(error: unknown): unknown {
     return retellError(error, this.getQuery())
   }
 
   /** The COMMIT that failed is the statement's own: a deferred constraint, a lost connection. */
-  async #tellFailure(error: unknown): Promise<unknown> {
+  private async tellFailure(error: unknown): Promise<unknown> {
     const { sql, params } = this.getQuery()
     return queryErrorOf(this, sql, params, error)
   }
 
   /** Tells what was written, all of it: where the user wants to hear of a store that cannot be reached, at the end. */
-  async #report(
+  private async report(
     intent: WriteIntent | undefined,
     touched: TouchedRows,
     compiled: Compiled,
     { scope, row }: Run,
     cascaded: CascadedRows | undefined,
   ): Promise<void> {
-    const { context } = this.#call
-    const text = this.#textToJudge(compiled)
+    const { context } = this.call
+    const text = this.textToJudge(compiled)
     const isBeyond = context.write.facts() === undefined || context.write.writesBeyond(text)
     // What is told in two parts is left to others to take from the outbox: one part alone may not arrive.
     const known = isBeyond ? undefined : row
-    const to = intent ? destinations(context, scope) : []
+    const to = intent ? destinations(context, scope) : noDestinations
+    if (intent && to.length === 1 && !isBeyond) return context.write.done(intent, touched, to[0], cascaded, known)
     const rows = to.map((each) => () => context.write.done(intent as WriteIntent, touched, each, cascaded, known))
     const beyond = isBeyond ? [() => reportBeyond(context, text, scope)] : []
     await oneAfterAnother([...rows, ...beyond])
   }
 
   /** Without hidden columns only the number of rows is known. */
-  #counted(raw: unknown): TouchedRows {
-    const { fields, native, context } = this.#call
+  private counted(raw: unknown): TouchedRows {
+    const { fields, native, context } = this.call
     const count = fields && !native ? (raw as unknown[]).length : touchedCount(context.client.kind, raw)
     return { images: [], count, unknownRows: false }
   }
 
-  #touchedBy(raw: unknown, plan: WritePlan): TouchedRows {
-    const { fields } = this.#forms
+  private touchedBy(raw: unknown, plan: WritePlan): TouchedRows {
+    const { fields } = this.forms
     if (fields) {
       const rows = raw as unknown[][]
       const hidden = rows.map((row) => row.slice(fields.length))
-      return touchedBy(this.#forms.op, plan, hidden, rows.length)
+      return touchedBy(this.forms.op, plan, hidden, rows.length)
     }
-    const { kind } = this.#call.context.client
+    const { kind } = this.call.context.client
     const rows = hiddenRows(kind, raw)
     const total = plan.limit === undefined ? touchedCount(kind, raw) : Number(rows[0]?.at(-1) ?? 0)
-    return touchedBy(this.#forms.op, plan, rows, total ?? rows.length)
+    return touchedBy(this.forms.op, plan, rows, total ?? rows.length)
   }
 
   /** What the plain statement would have given. */
-  #resultOf(raw: unknown, plan: WritePlan, count: number): unknown {
-    const { fields } = this.#forms
+  private resultOf(raw: unknown, plan: WritePlan, count: number): unknown {
+    const { fields } = this.forms
     // Trailing values are not among the fields, so Drizzle's own mapping leaves them out.
     if (fields) return mapRows(fields, raw as unknown[][], this.joinsNotNullableMap)
-    const compiled = this.#compile(plan)
-    return restoreNative(this.#call.context.client.kind, raw, {
-      command: commands[this.#call.origin.kind],
+    const compiled = this.compile(plan)
+    return restoreNative(this.call.context.client.kind, raw, {
+      command: commands[this.call.origin.kind],
       count,
       withParams: compiled.query.params.length > 0,
-      text: () => (plan.form === 'locked' ? this.getQuery().sql : this.#textToJudge(compiled)),
+      text: () => (plan.form === 'locked' ? this.getQuery().sql : this.textToJudge(compiled)),
     })
   }
 
@@ -343,10 +348,10 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
    * The text by which functions and data-modifying CTEs beside the statement are found: the one that ran, without what
    * only we put there. The bounded form is a data-modifying CTE itself, so there the user's own text is compiled.
    */
-  #textToJudge({ plan, query, visible }: Compiled): string {
+  private textToJudge({ plan, query, visible }: Compiled): string {
     if (visible !== undefined) return visible
     if (plan?.limit !== undefined) return this.getQuery().sql
-    return plan ? withoutHidden(query.sql, this.#forms, plan) : query.sql
+    return plan ? withoutHidden(query.sql, this.forms, plan) : query.sql
   }
 
   override async all(placeholders?: Record<string, unknown>): Promise<unknown> {
@@ -354,12 +359,12 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   }
 
   override getQuery(): Query {
-    const { sql, params } = this.#compile(undefined).query
+    const { sql, params } = this.compile(undefined).query
     return { sql, params }
   }
 
   override setToken(token: unknown): this {
-    this.#token = token
+    this.token = token
     return this
   }
 
@@ -368,7 +373,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   }
 
   override isResponseInArrayMode(): boolean {
-    return this.#forms.fields !== undefined
+    return this.forms.fields !== undefined
   }
 }
 
@@ -400,6 +405,7 @@ function mayBeOfRow({ cause }: { cause?: Record<string, unknown> }, { into }: Ou
   return refusals.has(cause.code) || into === `${quote(String(schema))}.${quote(String(table))}`
 }
 
+const withoutImages = (intent: WriteIntent): WriteIntent => ({ ...intent, plan: noImages(intent.plan), cascade: [] })
 const noImages = (plan: WritePlan): WritePlan => ({ ...plan, form: 'none', reason: 'no-images', name: 'none' })
 
 function formsOf({ context, origin, fields, native }: WriteCall): WriteForms {
@@ -411,6 +417,7 @@ function formsOf({ context, origin, fields, native }: WriteCall): WriteForms {
 function statementOf({ origin, native }: WriteCall, { shape, config, fields }: WriteForms): WriteStatement {
   const where = config.where === undefined ? undefined : readCondition(config.where, shape)
   const from = config.from !== undefined || (config.joins?.length ?? 0) > 0
+  const { conflict, changed, computed } = changesOf(origin, shape)
   const taken = [shape.alias, ...otherNames(config)].some((name) => name === undefined || /^(old|new)$/i.test(name))
   return {
     op: origin.kind,
@@ -422,7 +429,9 @@ function statementOf({ origin, native }: WriteCall, { shape, config, fields }: W
     names: shape.names,
     where,
     values: origin.kind === 'insert' && !config.select ? (config.values as unknown[]).length : undefined,
-    ...changesOf(origin, shape),
+    conflict,
+    changed,
+    computed,
   }
 }
 

@@ -1,7 +1,7 @@
 import { sql } from 'drizzle-orm'
 import type { CascadedRows, CascadeImages, RowImages } from '../model/write.ts'
 import type { ClientState } from './client-state.ts'
-import type { Session, SQL } from './internals.ts'
+import { type Session, type SQL, type Transaction, transactionOfOurs } from './internals.ts'
 import type { StatementContext } from './statement-context.ts'
 import { quote, tableName, type WriteForms } from './write-forms.ts'
 
@@ -72,7 +72,7 @@ export async function runInTransaction(run: CascadeRun): Promise<CascadeOutcome>
     return outcome
   }
   try {
-    return (await run.context.session.transaction((tx) => within(tx.session))) as CascadeOutcome
+    return (await begin(run.context, (tx) => within(tx.session))) as CascadeOutcome
   } catch (error) {
     // The driver's own error on the way back (a ROLLBACK that could not be sent) says nothing to the caller.
     if (failure) throw failure.error
@@ -80,6 +80,9 @@ export async function runInTransaction(run: CascadeRun): Promise<CascadeOutcome>
     return { raw: await run.statement(run.context.session), rows: undefined }
   }
 }
+
+const begin = ({ session, client }: StatementContext, run: (tx: Transaction) => Promise<unknown>): Promise<unknown> =>
+  client.kind === 'node-postgres' ? transactionOfOurs(session, run) : session.transaction(run)
 
 async function readBefore(run: CascadeRun, session: Session): Promise<CascadedRows> {
   const parents = (await ask(run, session, lockParents(run.forms))).length

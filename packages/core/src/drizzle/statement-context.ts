@@ -46,6 +46,9 @@ export function destinations({ client }: StatementContext, scope: Scope | undefi
   return scope !== undefined && scope === client.rawTransaction && !client.single ? [scope, undefined] : [scope]
 }
 
+/** True for the error that tells of a write which was committed and could not be made known (`onPending: 'reject'`). */
+export const isOurs = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 'ASIDE_NOT_DELIVERED'
+
 /** What a load is rejected with that fell, or would have fallen, into a transaction begun since it was asked for. */
 export const fellIntoTransaction = Symbol('fell into a transaction')
 

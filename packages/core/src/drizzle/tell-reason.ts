@@ -131,6 +131,9 @@ const epochs: Readonly<Record<EpochReason, ToldReason>> = {
   },
   'catalog-unknown': { because: 'the facts about the database are not known yet' },
   'catalog-changed': { because: 'the table changed in the catalog' },
+  'server-changed': {
+    because: 'the database server was started anew, promoted or replaced, and may have lost commits',
+  },
   'key-update': {
     because: 'before PostgreSQL 18 the old row of a changing primary key cannot be had',
     advice: 'leave primary keys as they are',
@@ -149,6 +152,10 @@ const epochs: Readonly<Record<EpochReason, ToldReason>> = {
     because:
       'the register of the services on the store is younger than three heartbeats, so some may not be back in it',
   },
+  'values-unnamed': {
+    because: 'a service keeps it by values of sensitive columns that cannot, or may not, be named here',
+    advice: 'give all services the same `sensitive` columns and every `tokenKey` that one of them names by',
+  },
   'outbox-unreadable': { because: 'a row of the outbox could not be read here: another release wrote it' },
   'scheme-new': { because: 'a way of keeping the table came that writers may not have known of' },
 }
@@ -158,7 +165,7 @@ const widened: Readonly<Record<WidenReason, ToldReason>> = {
   'no-condition': { because: 'no condition restricts it' },
   'no-scheme': {
     because: 'stamps are kept for none of the columns that its conditions fix',
-    advice: 'name them in the table’s `lists`, or give them an index',
+    advice: 'name them in the table’s `lists` (sensitive ones need `encryption`), or give them an index',
   },
   'not-an-equality': { because: 'its conditions are more than equalities: ranges, patterns, negations, functions' },
   'too-many-classes': { because: 'the conditions leave more classes than one answer may rest on' },

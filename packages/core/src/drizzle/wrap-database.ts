@@ -6,7 +6,6 @@ import {
   type Column,
   type Database,
   type Dialect,
-  type Field,
   onUpdateOf,
   type PreparedQuery,
   type Query,
@@ -16,21 +15,21 @@ import {
   type SelectConfig,
   type Session,
   type SQL,
-  Table,
   type Transaction,
   type WriteConfig,
 } from './internals.ts'
 import { keepInOutbox } from './keep-in-outbox.ts'
-import { LazyQuery, lazyQueryOf, lazySql, type Origin, originOf, relationalQuery, WriteParts } from './lazy-sql.ts'
+import { LazyQuery, lazySql, type Origin, originOf, relationalQuery, WriteParts } from './lazy-sql.ts'
 import { useLeanSelect } from './lean-select.ts'
-import { PreparedRaw, type SessionEffect } from './prepared-raw.ts'
-import { PreparedRead } from './prepared-read.ts'
+import { createPrepare } from './prepare-statement.ts'
+import type { SessionEffect } from './prepared-raw.ts'
 import { PreparedResult } from './prepared-result.ts'
-import { PreparedWrite, tagSet } from './prepared-write.ts'
+import { tagSet } from './prepared-write.ts'
+import { queryOptions } from './query-options.ts'
 import { type RelationalRead, RelationalReader } from './read-relational.ts'
-import { plainSelection, questionOfRelational, questionOfSelect, type RecordQuestion } from './record-question.ts'
-import { countStatement, readStatement } from './result-statement.ts'
-import { type CallOptions, currentScope, destinations, type StatementContext } from './statement-context.ts'
+import { plainSelection, questionOfRelational, type RecordQuestion } from './record-question.ts'
+import { countStatement } from './result-statement.ts'
+import { type CallOptions, currentScope, destinations, isOurs, type StatementContext } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 import { buildCore, changedColumns } from './write-forms.ts'
 
@@ -124,10 +123,15 @@ function relationalBuilders(
 function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
   const dialect = Object.create(real) as Dialect
   const written = (op: 'insert' | 'update' | 'delete', config: WriteConfig): SQL => {
-    const snapshot = { ...config, ...(config.joins && { joins: [...config.joins] }) }
+    const snapshot = snapshotWrite(config)
     const parts = new WriteParts((own) => buildCore(real, op, snapshot, own))
-    const build = { insert: 'buildInsertQuery', update: 'buildUpdateQuery', delete: 'buildDeleteQuery' } as const
-    return lazySql({ kind: op, config: snapshot, parts }, () => plainWrite(real, build[op], snapshot, parts))
+    return lazySql({ kind: op, config: snapshot, parts }, () => {
+      const { write } = tools
+      // What reaches nothing cached needs no other form: then it is built as without us.
+      const isAlone = write.idle || write.reachesNothing(tools.shape(config.table))
+      const whole = isAlone ? parts.buildWhole(() => real[buildOf[op]](snapshot)) : undefined
+      return whole ?? plainWrite(real, op, snapshot, parts)
+    })
   }
   dialect.buildSelectQuery = (config) => {
     const snapshot = snapshotSelect(config)
@@ -157,24 +161,32 @@ function wrapDialect(real: Dialect, tools: WrapWith): Dialect {
 
 const noOperators: readonly unknown[] = []
 
-/** Builders are mutable and may go on after this statement was taken. */
+// Builders are mutable and may go on after a statement was taken. Copied whole and then changed: V8 makes an object of
+// several spreads member by member.
+
 function snapshotSelect(config: SelectConfig): SelectConfig {
+  const snapshot: Writable<SelectConfig> = { ...config }
   const { joins, setOperators } = config
-  const operators =
+  snapshot.setOperators =
     setOperators.length > 0 ? setOperators.map((operator) => ({ ...(operator as object) })) : noOperators
-  return { ...config, setOperators: operators, ...(joins && { joins: [...joins] }) }
+  if (joins) snapshot.joins = [...joins]
+  return snapshot
 }
 
+function snapshotWrite(config: WriteConfig): WriteConfig {
+  const snapshot: Writable<WriteConfig> = { ...config }
+  if (config.joins) snapshot.joins = [...config.joins]
+  return snapshot
+}
+
+type Writable<T> = { -readonly [K in keyof T]: T[K] }
+
+const buildOf = { insert: 'buildInsertQuery', update: 'buildUpdateQuery', delete: 'buildDeleteQuery' } as const
+
 /** The write as plain Drizzle builds it, from the pieces that were built once. */
-function plainWrite(
-  real: Dialect,
-  build: 'buildInsertQuery' | 'buildUpdateQuery' | 'buildDeleteQuery',
-  config: WriteConfig,
-  parts: WriteParts,
-): SQL {
+function plainWrite(real: Dialect, op: keyof typeof buildOf, config: WriteConfig, parts: WriteParts): SQL {
   const { returning, withList } = config
-  const selection =
-    returning && real.buildSelection(returning, { isSingleTable: build !== 'buildUpdateQuery' || !config.from })
+  const selection = returning && real.buildSelection(returning, { isSingleTable: op !== 'update' || !config.from })
   const ctes = parts.withList(() => real.buildWithCTE(withList))
   if (!ctes && !selection) return parts.core
   return selection ? sql`${ctes}${parts.core} returning ${selection}` : sql`${ctes}${parts.core}`
@@ -250,7 +262,7 @@ function wrapSession(
   const wrapped = Object.create(real) as Session
   wrapped.dialect = dialect
   const context = contextOf({ scope, real, realDialect, tools })
-  const prepare = createPrepare(context, tools)
+  const prepare = createPrepare(context, tools.effectOf)
   // Seven parameters, as the drivers' own: who checks the shape of a session finds it unchanged.
   wrapped.prepareQuery = (query, fields, name, arrayMode, mapper, metadata, cacheConfig) =>
     prepare(query, fields, name, arrayMode, mapper, metadata, cacheConfig)
@@ -270,7 +282,7 @@ function createCount(context: StatementContext, wrapped: Session): Session['coun
   const plain = wrapped.count
   return (sql, token) => {
     const query = new LazyQuery(sql, context.dialect)
-    const asked = cacheOptions(undefined, context)
+    const asked = queryOptions(undefined, context)
     const statement = asked.off ? undefined : countStatement(context, sql, () => query.sql)
     if (!statement) return plain.call(wrapped, sql, token)
     const prepare = (): PreparedQuery => countedByDriver(query, () => plain.call(wrapped, sql, token))
@@ -295,288 +307,6 @@ function countedByDriver(query: LazyQuery, count: () => Promise<number>): Prepar
     setToken: refuse,
     isResponseInArrayMode: () => true,
   }
-}
-
-type Prepare = Session['prepareQuery']
-
-function createPrepare(context: StatementContext, tools: WrapWith): Prepare {
-  const { session, write } = context
-  const prepare: Prepare = (query, fields, name, arrayMode, mapper, metadata, cacheConfig) => {
-    const lazy = lazyQueryOf(query)
-    const origin = lazy?.origin
-    const plain = (): PreparedQuery =>
-      session.prepareQuery(lazy?.compiled ?? query, fields, name, arrayMode, mapper, metadata, cacheConfig)
-    if (write.idle) {
-      const again = (): PreparedQuery => prepare(query, fields, name, arrayMode, mapper, metadata, cacheConfig)
-      return unheeded(plain(), context, (lazy?.compiled ?? query).sql, again)
-    }
-    // What is prepared without a name runs at once, under the facts of now.
-    const once = name === undefined
-    const judged = (): PreparedQuery => {
-      const compiled = lazy?.compiled ?? query
-      const careful = (): PreparedQuery => prepareOther(context, tools, compiled, plain(), origin !== undefined)
-      return once && origin && write.isQuiet(compiled.sql) ? listening(plain(), write, careful) : careful()
-    }
-    if (origin && 'parts' in origin) {
-      const careful = (): PreparedQuery => prepareWrite(context, origin, query, fields, name, arrayMode, metadata)
-      if (!once || !passesThrough(context, origin, lazy)) return careful()
-      return noticing(plain(), write, context.shape(origin.config.table), careful)
-    }
-    if (!lazy || !arrayMode || !origin) return judged()
-    const ask = { context, query: lazy, origin, fields, mapper, name, metadata, ...cacheOptions(cacheConfig, context) }
-    const read = cachedRead(ask, judged, once)
-    // As plain Drizzle: what is wrong with a named statement is thrown while it is prepared.
-    if (!once) void lazy.compiled
-    return read ?? judged()
-  }
-  return prepare
-}
-
-/** True when a write, as the facts are now, can change nothing that is cached, and says nothing else. */
-function passesThrough(context: StatementContext, origin: WriteOrigin, lazy: LazyQuery | undefined): boolean {
-  if (!lazy || currentScope(context) || !context.write.reachesNothing(context.shape(origin.config.table))) return false
-  return !context.write.writesBeyond(lazy.sql)
-}
-
-type WriteOrigin = Extract<Origin, { parts: unknown }>
-
-function prepareWrite(
-  context: StatementContext,
-  origin: Extract<Origin, { parts: unknown }>,
-  query: Query,
-  fields: readonly Field[] | undefined,
-  name: string | undefined,
-  arrayMode: boolean,
-  metadata: unknown,
-): PreparedQuery {
-  return new PreparedWrite({ context, origin, fields, name, metadata, native: !arrayMode }, query)
-}
-
-/** One select that may be answered from the cache, by whatever answers it. */
-interface Asked {
-  readonly context: StatementContext
-  readonly query: LazyQuery
-  readonly origin: Exclude<Origin, { parts: unknown }>
-  readonly fields: readonly Field[] | undefined
-  readonly mapper: ResultMapper | undefined
-  readonly name: string | undefined
-  readonly metadata: unknown
-  readonly off: boolean
-  readonly ttlMs: number | undefined
-  readonly tags: readonly string[]
-}
-
-/** By rows of one table where a key fixes them; else by the whole answer. Undefined: it is none for the cache. */
-function cachedRead(asked: Asked, prepare: () => PreparedQuery, once: boolean): PreparedQuery | undefined {
-  const { context, query, origin, fields, mapper, off, ttlMs, tags } = asked
-  const untracked = once ? untrackedTable(context, origin) : undefined
-  if (untracked) return refused(context, untracked, 'untracked-table')
-  const question = questionOf(context, origin, fields)
-  const shape = typeof question === 'string' ? undefined : question.shape
-  if (off) return refused(context, shape, 'cache-false')
-  if (question === 'locking') return refused(context, undefined, question)
-  // A tag is one more stamp of an answer; rows have none, for they serve those who ask without it, too.
-  if (typeof question === 'string' || tags.length > 0) return resultRead(asked, prepare)
-  const next = () => resultRead(asked, prepare)
-  return new PreparedRead({ context, question, query, fields, mapper, ttlMs, prepare: next })
-}
-
-function refused(context: StatementContext, shape: TableShape | undefined, reason: BypassReason): undefined {
-  context.read.bypassed(shape?.name, reason)
-}
-
-function resultRead(asked: Asked, prepare: () => PreparedQuery): PreparedResult {
-  const { context, origin, query } = asked
-  return new PreparedResult({ ...asked, readStatement: () => readStatement(context, origin, query), prepare })
-}
-
-/** A table of the FROM clause that is not cached: then nothing has to be read to know that the answer is not, either. */
-function untrackedTable(context: StatementContext, { config }: Asked['origin']): TableShape | undefined {
-  const joins = 'joins' in config ? (config.joins ?? []) : []
-  for (const source of [config.table, ...joins.map((join) => (join as { table: unknown }).table)]) {
-    if (!(source instanceof Table)) continue
-    const shape = context.shape(source)
-    if (context.read.isUntracked(shape, shape.names)) return shape
-  }
-  return undefined
-}
-
-function questionOf(
-  context: StatementContext,
-  origin: Asked['origin'],
-  fields: readonly Field[] | undefined,
-): RecordQuestion | BypassReason {
-  if (origin.kind === 'relational') return origin.question
-  if (!fields) return 'not-a-record'
-  return questionOfSelect(origin.config, fields, (table) => context.shape(table))
-}
-
-interface CacheTimes {
-  /** Seconds and milliseconds from now; the same as points in time since 1970. */
-  readonly ex?: number
-  readonly px?: number
-  readonly exat?: number
-  readonly pxat?: number
-}
-
-function timeToLive({ ex, px, exat, pxat }: CacheTimes): number | undefined {
-  if (px !== undefined) return px
-  if (ex !== undefined) return ex * 1000
-  const until = pxat ?? (exat === undefined ? undefined : exat * 1000)
-  return until === undefined ? undefined : until - Date.now()
-}
-
-/** What was said of one query, by Drizzle's own `$withCache(…)` and by the handle that it was asked of. */
-export interface QueryOptions {
-  readonly off: boolean
-  readonly ttlMs: number | undefined
-  readonly tags: readonly string[]
-}
-
-export function cacheOptions(config: unknown, { call }: Pick<StatementContext, 'call'>): QueryOptions {
-  if (config === undefined) return { off: call.cache === false, ttlMs: call.ttlMs, tags: call.tags ?? noTags }
-  const { enable, tag, config: times } = (config ?? {}) as { enable?: boolean; tag?: string; config?: CacheTimes }
-  const ttlMs = (times && timeToLive(times)) ?? call.ttlMs
-  const tags = tag === undefined ? (call.tags ?? noTags) : [...(call.tags ?? noTags), tag]
-  return { off: enable === false || call.cache === false || (ttlMs !== undefined && ttlMs <= 0), ttlMs, tags }
-}
-
-const noTags: readonly string[] = []
-
-/**
- * What the driver's own prepared query is run with. It stands on the query, and the functions that read it are shared: a
- * closure for each query is carried into old space by V8, and with it the query and all that it was made of, until the next
- * full collection (seen with --trace-gc).
- */
-interface Heeded {
-  readonly execute: PreparedQuery['execute']
-  readonly write: WrapWith['write']
-  /** Makes the query that is run instead once the facts have changed. */
-  readonly careful: () => PreparedQuery
-}
-interface Listened extends Heeded {
-  readonly facts: unknown
-}
-const heeded = Symbol('drizzle-aside.heeded')
-type HeededQuery<T extends Heeded> = PreparedQuery & { [heeded]: T }
-
-function heed<T extends Heeded>(
-  plain: PreparedQuery,
-  given: Omit<T, 'execute'>,
-  execute: (this: HeededQuery<T>, placeholders?: Record<string, unknown>, token?: unknown) => Promise<unknown>,
-): PreparedQuery {
-  const query = plain as HeededQuery<T>
-  query[heeded] = { ...given, execute: plain.execute } as T
-  query.execute = execute
-  return query
-}
-
-/**
- * The driver's own prepared query; only its failures are heard, for they may say that the catalog has changed. Who keeps
- * it and runs it again after the facts have changed gets the careful one.
- */
-function listening(plain: PreparedQuery, write: WrapWith['write'], careful: () => PreparedQuery): PreparedQuery {
-  return heed(plain, { write, facts: write.facts(), careful }, executeListening)
-}
-
-function executeListening(
-  this: HeededQuery<Listened>,
-  placeholders?: Record<string, unknown>,
-  token?: unknown,
-): Promise<unknown> {
-  const { execute, write, facts, careful } = this[heeded]
-  if (write.facts() !== facts) return otherwise(this, careful).execute(placeholders, token)
-  const running = execute.call(this, placeholders, token)
-  running.catch((error: unknown) => write.noteError(error))
-  return running
-}
-
-interface Noticed extends Listened {
-  readonly table: TableShape
-  readonly planKey: string | undefined
-}
-
-/**
- * A write that reaches nothing cached, {@link listening}. Should somebody have begun to cache its table by its end, they
- * have to know.
- */
-function noticing(
-  plain: PreparedQuery,
-  write: WrapWith['write'],
-  table: TableShape,
-  careful: () => PreparedQuery,
-): PreparedQuery {
-  const given = { write, facts: write.facts(), careful, table, planKey: write.planKey }
-  return heed<Noticed>(plain, given, executeNoticing)
-}
-
-async function executeNoticing(
-  this: HeededQuery<Noticed>,
-  placeholders?: Record<string, unknown>,
-  token?: unknown,
-): Promise<unknown> {
-  const { execute, write, facts, careful, table, planKey } = this[heeded]
-  if (write.facts() !== facts) return otherwise(this, careful).execute(placeholders, token)
-  let result: unknown
-  try {
-    result = await execute.call(this, placeholders, token)
-  } catch (error) {
-    write.noteError(error)
-    await write.failedUnnoticed(table, error)
-    throw error
-  }
-  if (!write.reachesNothingSince(planKey)) await write.doneUnnoticed(table)
-  return result
-}
-
-/** The query that replaces one which is kept and run again under other facts. */
-function otherwise(plain: PreparedQuery, careful: () => PreparedQuery): PreparedQuery {
-  const other = careful()
-  other.joinsNotNullableMap = plain.joinsNotNullableMap
-  return other
-}
-
-interface Unheeded extends Heeded {
-  readonly context: StatementContext
-  readonly text: string
-}
-
-/** A statement while nobody caches anything; what a transaction ran is remembered, for that may change before its end. */
-function unheeded(
-  plain: PreparedQuery,
-  context: StatementContext,
-  text: string,
-  careful: () => PreparedQuery,
-): PreparedQuery {
-  return heed(plain, { write: context.write, careful, context, text }, executeUnheeded)
-}
-
-async function executeUnheeded(
-  this: HeededQuery<Unheeded>,
-  placeholders?: Record<string, unknown>,
-  token?: unknown,
-): Promise<unknown> {
-  const { execute, write, careful, context, text } = this[heeded]
-  if (!write.idle) return otherwise(this, careful).execute(placeholders, token)
-  const scope = currentScope(context)
-  try {
-    const result = await execute.call(this, placeholders, token)
-    if (scope || !write.idle) await write.ran(text, scope, undefined)
-    return result
-  } catch (error) {
-    if (!write.idle && !isOurs(error)) await write.failed(undefined, error, scope)
-    throw error
-  }
-}
-
-function prepareOther(
-  context: StatementContext,
-  tools: WrapWith,
-  query: Query,
-  plain: PreparedQuery,
-  built: boolean,
-): PreparedQuery {
-  return new PreparedRaw({ context, plain, query, built, effectOf: tools.effectOf })
 }
 
 /** Runs a transaction on the real session with a wrapped handle; its changes become known when it has committed. */
@@ -636,8 +366,6 @@ async function endedWith(shared: boolean, client: ClientState, write: WrapWith['
   raw.over = true
   await write.committed(raw)
 }
-
-const isOurs = (error: unknown): boolean => (error as { code?: unknown } | null)?.code === 'ASIDE_NOT_DELIVERED'
 
 function wrapTransaction(
   real: Transaction,

@@ -105,6 +105,7 @@ export function withoutHidden(text: string, forms: WriteForms, plan: WritePlan):
 
 /** The statement as the user wrote it. */
 export function userStatement(forms: WriteForms): SQL {
+  if (forms.parts.whole) return forms.parts.whole
   const ctes = userCtes(forms)
   const selection = userSelection(forms)
   // Most writes are their core alone; wrapped once more they would be walked once more when the text is made.
@@ -179,7 +180,8 @@ function lockedCore({ dialect, config, parts, shape }: WriteForms, plan: WritePl
 /** Builds the part of a write that no form changes; set, default and on-update functions run here, once. */
 export function buildCore(dialect: Dialect, op: WriteForms['op'], config: WriteConfig, parts: WriteParts): SQL {
   // Not deleted: that would make an object of another, slower kind.
-  const bare: WriteConfig = { ...config, withList: undefined, returning: undefined }
+  const isBare = config.withList === undefined && config.returning === undefined
+  const bare: WriteConfig = isBare ? config : { ...config, withList: undefined, returning: undefined }
   if (op === 'insert') return dialect.buildInsertQuery(bare)
   if (op === 'delete') return dialect.buildDeleteQuery(bare)
   return rememberingSet(dialect, parts, (remembering) => remembering.buildUpdateQuery(bare))

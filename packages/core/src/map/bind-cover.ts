@@ -1,6 +1,6 @@
 import { type Facet, MAIN } from '../model/facets.ts'
 import { type RelationId, relationWords, type TokenKind } from '../model/facts.ts'
-import { byBytes, stampKey, type TableKeys } from '../model/keys.ts'
+import { byBytes, pairsOf, stampKey, type TableKeys } from '../model/keys.ts'
 import type {
   BoundCover,
   BoundDependency,
@@ -116,16 +116,15 @@ function mostClasses(bound: readonly BoundRef[]): number {
 }
 
 /**
- * A dependency for people: `posts[author_id=1]`, `posts[author_id=1] counters`, `app.items (table)`. `nameOf` gives the
- * user's name of a group.
+ * A dependency for people: `posts[author_id=1]`, `users[email=<sensitive>]`, `posts[author_id=1] counters`,
+ * `app.items (table)`. `nameOf` gives the user's name of a group.
  */
 export function labelOf(
   { table, scheme, tokens, facet }: BoundDependency,
   nameOf: (facet: Facet) => string = (each) => each,
 ): string {
-  const values = scheme?.columns.map((column, i) => `${column}=${tokens[i] ?? 'null'}`)
   const group = facet === undefined || facet === MAIN ? '' : ` ${nameOf(facet)}`
-  return `${tableLabel(table)}${values ? `[${values.join(', ')}]` : ' (table)'}${group}`
+  return `${tableLabel(table)}${scheme ? `[${pairsOf(scheme, tokens)}]` : ' (table)'}${group}`
 }
 
 /** `posts` for `6:public.posts`; other schemas stand in front. */

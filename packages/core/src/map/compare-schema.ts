@@ -162,14 +162,16 @@ function foreignActions(table: DeclaredTable, relation: RelationFacts, facts: Ca
 }
 
 function compareIndexes(table: DeclaredTable, relation: RelationFacts, { choices }: CompareWith): Told[] {
-  const { lists, sensitive } = choices(relation)
+  const chosen = choices(relation)
+  const { lists } = chosen
   const leading = new Set(firstColumns(relation))
-  const refused = refusedLists(relation, { lists, sensitive })
+  const refused = refusedLists(relation, chosen)
   const told: Told[] = table.leadingColumns.flatMap((column): Told[] => {
     if (leading.has(column) || !relation.columns.has(column)) return []
     // Some have a class without an index; of others, no index would make one.
     const indifferent =
       relation.columns.get(column)?.token === 'none' ||
+      chosen.sensitive.has(column) ||
       lists.some((list) => isSameSet(list, [column])) ||
       relation.outgoing.some(({ columns }) => isSameSet(columns, [column]))
     const cost = indifferent

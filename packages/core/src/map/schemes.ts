@@ -1,12 +1,15 @@
 import type { RelationFacts, TokenKind } from '../model/facts.ts'
 import { byBytes, prefixed, type Scheme, type TableKeys } from '../model/keys.ts'
+import type { SealKey } from '../model/seal.ts'
 
 /** What one configuration says of the schemes of a table. */
 export interface SchemeChoices {
   /** Combinations of columns that the user lists, as database names. */
   readonly lists: readonly (readonly string[])[]
-  /** Columns whose values never leave the process, not in keys either. */
+  /** Columns whose values never leave the process as they are, not in keys either. */
   readonly sensitive: ReadonlySet<string>
+  /** What their values are named by; undefined: nothing may name them, and they carry no scheme. */
+  readonly sealKey?: SealKey | undefined
 }
 
 /** Most schemes that a table gets by itself, its keys included: each costs every write of a row a stamp or two. */
@@ -16,6 +19,9 @@ export const MOST_SCHEMES = 16
  * The combinations of columns that stamps of a table are kept for (DESIGN 3.1): its keys first, then what the user lists,
  * the columns of each foreign key, and the first column of each index. Only columns whose equality we reproduce; each
  * combination once, whatever the order of its columns.
+ *
+ * Sensitive columns carry none unless their values can be sealed; then keys, and what the user lists. For a class that many
+ * rows share says, sealed too, how often its value is asked for: that is for the user to allow. Keys say nothing like it.
  *
  * The number is bounded, and what is beyond the bound is dropped from the end. Keys and the user's lists never are, and
  * which automatic schemes are left does not depend on the lists: processes that list differently agree on all others.
@@ -31,7 +37,11 @@ export function tableSchemes(relation: RelationFacts, keys: TableKeys, choices: 
   const primary = relation.primaryKey && nameOf(relation.primaryKey)
   const kindOf = (name: string): Scheme['kind'] =>
     name === primary ? 'primary' : proven.has(name) ? 'unique' : 'class'
-  return [...all].map(([name, columns]) => keys.scheme(kindOf(name), columns, tokens))
+  const sealOf = (columns: readonly string[]) =>
+    choices.sealKey && columns.some((column) => choices.sensitive.has(column))
+      ? { key: choices.sealKey, hides: choices.sensitive }
+      : undefined
+  return [...all].map(([name, columns]) => keys.scheme(kindOf(name), columns, tokens, sealOf(columns)))
 }
 
 /** Automatic combinations that are beyond the bound, as they stand in the catalog. */
@@ -45,7 +55,8 @@ function gather(relation: RelationFacts, choices: SchemeChoices) {
   const usable = (columns: readonly string[]): boolean => refuseColumns(columns, relation, choices) === undefined
   const { primaryKey, uniqueKeys } = relation
   const proven = byColumns([...(primaryKey ? [primaryKey] : []), ...uniqueKeys].filter(usable))
-  const found = byColumns(automatic(relation).filter((columns) => usable(columns) && !proven.has(nameOf(columns))))
+  const suggested = automatic(relation).filter((columns) => !columns.some((column) => choices.sensitive.has(column)))
+  const found = byColumns(suggested.filter((columns) => usable(columns) && !proven.has(nameOf(columns))))
   const listed = byColumns(choices.lists.filter(usable))
   return { proven, listed, found: [...found], room: Math.max(0, MOST_SCHEMES - proven.size) }
 }
@@ -67,11 +78,11 @@ export function refusedLists(
 function refuseColumns(
   columns: readonly string[],
   relation: RelationFacts,
-  { sensitive }: SchemeChoices,
+  { sensitive, sealKey }: SchemeChoices,
 ): ListRefusal | undefined {
   if (columns.some((name) => !relation.columns.has(name))) return 'missing-column'
   if (columns.some((name) => relation.columns.get(name)?.token === 'none')) return 'no-token'
-  return columns.some((name) => sensitive.has(name)) ? 'sensitive' : undefined
+  return !sealKey && columns.some((name) => sensitive.has(name)) ? 'sensitive' : undefined
 }
 
 const automatic = ({ outgoing, leadingColumns }: RelationFacts): (readonly string[])[] => [

@@ -1,5 +1,6 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey, hkdfSync, randomBytes } from 'node:crypto'
 import { AsideError } from '../errors.ts'
+import { type SealKey, sealKey } from './seal.ts'
 
 /** Keys for what is kept in the store. Bytes, never texts: a pass phrase is no key. */
 export interface EncryptionOptions {
@@ -11,10 +12,14 @@ export interface EncryptionOptions {
   /** The id of the key that encrypts what is stored from now on. */
   readonly current: string
   /**
-   * 32 random bytes that name questions about sensitive values (HMAC-SHA-256), so that no key in the store can be
-   * guessed back into its value. The same in every process, and kept when `keys` rotate: with another one all is a miss.
+   * 32 random bytes that name questions, and the values of `sensitive` keys and lists (HMAC-SHA-256), so that no key in the
+   * store can be guessed back into its value. The same in every process, and kept when `keys` rotate: with another one all
+   * is a miss. To replace it, give several: the first names, and what others name by the rest this process can drop one by
+   * one; what they name by a key that it lacks it can only drop by whole tables.
+   *
+   * @example tokenKey: [newKey, oldKey] // until no process names by the old one any more
    */
-  readonly tokenKey: Uint8Array
+  readonly tokenKey: Uint8Array | readonly Uint8Array[]
 }
 
 /** Why an encrypted text was not read; the read is a miss. */
@@ -34,6 +39,8 @@ export interface Encryption {
   decrypt(text: string, about: string): Buffer | Refused<SealRefusal>
   /** A digest that nobody can compute who lacks the token key: 43 characters. */
   keyedDigest(text: string): string
+  /** What names the values of sensitive columns: the first does; the others are known, too. */
+  readonly sealKeys: readonly [SealKey, ...SealKey[]]
 }
 
 const KEY_BYTES = 32
@@ -56,7 +63,8 @@ export function createEncryption({ keys, current, tokenKey }: EncryptionOptions)
       'ASIDE_NO_CURRENT_KEY',
       `encryption.current must be the id of one of encryption.keys, which has: ${[...ready.keys()].join(', ') || 'none'}.`,
     )
-  const names = derived(checkBytes(tokenKey, 'tokenKey'), 'names')
+  const [naming, ...known] = tokenKeys(tokenKey)
+  const names = derived(naming, 'names')
   const keyedDigest = (text: string): string => createHmac('sha256', names).update(text).digest('base64url')
   return {
     mark: keyedDigest('mark').slice(0, 11),
@@ -68,8 +76,16 @@ export function createEncryption({ keys, current, tokenKey }: EncryptionOptions)
       return key ? open(key, parts[2] as string, about) : new Refused('unknown-key')
     },
     keyedDigest,
+    sealKeys: [sealKeyOf(naming), ...known.map(sealKeyOf)],
   }
 }
+
+function tokenKeys(given: EncryptionOptions['tokenKey']): [Uint8Array, ...Uint8Array[]] {
+  const [first, ...others]: unknown[] = Array.isArray(given) ? given : [given]
+  return [checkBytes(first, 'tokenKey'), ...others.map((bytes, at) => checkBytes(bytes, `tokenKey[${at + 1}]`))]
+}
+
+const sealKeyOf = (bytes: Uint8Array): SealKey => sealKey(derived(bytes, 'stamps'))
 
 type SecretKey = ReturnType<typeof createSecretKey>
 

@@ -131,6 +131,8 @@ export interface CatalogFacts {
   readonly systemIdentifier: string
   readonly timeline: string
   readonly serverAddress: string
+  /** Which life of the server it is: another one after each start and each crash recovery. */
+  readonly incarnation: string
   readonly environment: SessionEnvironment
   /** `current_schemas(true)`: where unqualified names are looked for. */
   readonly schemas: readonly string[]
@@ -142,6 +144,9 @@ export interface CatalogFacts {
   /** An event trigger fires when a materialised view is refreshed, and may write anything. */
   readonly refreshTriggers: boolean
 }
+
+/** What became of the server behind a client: a new life of it, a promotion, or another cluster altogether. */
+export type ServerChange = 'restarted' | 'promoted' | 'another'
 
 /** The relation that a Drizzle table names; unqualified names follow the search path as PostgreSQL does. */
 export function findRelation(facts: CatalogFacts, schema: string | undefined, name: string): RelationFacts | undefined {

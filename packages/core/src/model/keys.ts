@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { TokenKind } from './facts.ts'
+import { type Seal, type SealKey, sealOver } from './seal.ts'
 
 /**
  * The names of things in the store (PROTOCOL 3.1). Stamp keys carry too little at worst (a needless miss); entry keys
@@ -32,22 +33,34 @@ function isShortAscii(text: string): boolean {
 
 export const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))
 
-/** A fresh stamp: `S`, six characters kept for the incarnation of the store, a dot, twelve random bytes. */
-export function newStamp(): string {
+/** Twelve random bytes in sixteen characters: a text that nobody has used before. */
+export function newToken(): string {
   if (poolUsed === POOL) {
     pool = randomBytes(POOL)
     poolUsed = 0
   }
   const text = pool.toString('base64url', poolUsed, poolUsed + 12)
   poolUsed += 12
-  return `S000000.${text}`
+  return text
 }
 const POOL = 12 * 512
 let pool = Buffer.alloc(0)
 let poolUsed = POOL
 
+/**
+ * A fresh stamp: `S`, six characters that name the incarnation of the store ({@link taggedStamp} puts them in, where the
+ * store has several), a dot, a token.
+ */
+export const newStamp = (): string => `S000000.${newToken()}`
+
 /** Length of every stamp text. */
 export const STAMP_LENGTH = 24
+
+/** Length of the name of an incarnation within a stamp. */
+export const TAG_LENGTH = 6
+
+/** The stamp as one of this incarnation. */
+export const taggedStamp = (stamp: string, tag: string): string => `S${tag}${stamp.slice(1 + TAG_LENGTH)}`
 
 /** A combination of columns that stamps are kept for (DESIGN 3.1): a key, or a class that many rows may share. */
 export interface Scheme {
@@ -55,12 +68,23 @@ export interface Scheme {
   /** Database names in byte order: the order in which values stand in keys. */
   readonly columns: readonly string[]
   readonly tokens: readonly TokenKind[]
-  /** Texts before each value of the stamp key; behind the last value stands the facet, which row stamps lack. */
+  /**
+   * Texts before each value of the stamp key, or before the one name of all values; behind the last stands the facet, which
+   * row stamps lack.
+   */
   readonly parts: readonly string[]
   /** Where keys of the table are spread over buckets: what stands before `parts`. Undefined: `parts` are all. */
   readonly spread: SpreadHead | undefined
   /** Names the scheme within an entry key. */
   readonly name: string
+  /** Set where a column is sensitive: then no value stands in a key as it is. */
+  readonly seal: Seal | undefined
+}
+
+/** What values are named by that may not be seen: a key, and the columns that hold them. */
+export interface SealWith {
+  readonly key: SealKey
+  readonly hides: ReadonlySet<string>
 }
 
 /**
@@ -108,12 +132,20 @@ export class TableKeys {
   }
 
   /** The scheme of a key; `tokens` gives the kind of each column. */
-  scheme(kind: Scheme['kind'], columns: readonly string[], tokens: ReadonlyMap<string, TokenKind>): Scheme {
+  scheme(
+    kind: Scheme['kind'],
+    columns: readonly string[],
+    tokens: ReadonlyMap<string, TokenKind>,
+    sealWith?: SealWith,
+  ): Scheme {
     const sorted = [...columns].sort(byBytes)
+    const names = sorted.map(prefixed)
     const letter = kind === 'primary' ? 'R' : 'V'
-    const parts = sorted.map((column) => `${prefixed(column)}=`)
-    const spread = this.#tags.length > 1
     const head = `${this.#head}${letter}`
+    const about = `${this.#table}${sorted.length},${names.join('')}`
+    const seal = sealWith && sealOver(sealWith.key, this.#head + about, sealWith.hides)
+    const parts = seal ? [`${names.join('')}=h`] : names.map((name) => `${name}=`)
+    const spread = this.#tags.length > 1
     parts[0] = `${spread ? '' : head + this.#tags[0] + this.#table}${sorted.length},${parts[0]}`
     return {
       kind,
@@ -121,7 +153,8 @@ export class TableKeys {
       tokens: sorted.map((column) => tokens.get(column) ?? 'none'),
       parts,
       spread: spread ? { head, tags: this.#tags, table: this.#table } : undefined,
-      name: letter + sorted.map(prefixed).join(''),
+      name: letter + names.join('') + (seal ? `!${seal.check}` : ''),
+      seal,
     }
   }
 
@@ -175,10 +208,14 @@ function bodyAt(key: string): number {
  */
 export function stampKey(scheme: Scheme, values: readonly (string | null)[], facet = 'm'): string {
   let key = ''
-  for (let i = 0; i < values.length; i++) key += scheme.parts[i] + valueText(values[i] as string | null)
+  if (scheme.seal) key = scheme.parts[0] + scheme.seal.name(values).slice(0, SEALED_LENGTH)
+  else for (let i = 0; i < values.length; i++) key += scheme.parts[i] + valueText(values[i] as string | null)
   if (scheme.spread) key = inBucket(scheme.spread, key)
   return scheme.kind === 'primary' ? key : key + facet
 }
+
+/** Characters of a name in a stamp key, 132 bits: two values of one name would only fall together. */
+const SEALED_LENGTH = 22
 
 function inBucket({ head, tags, table }: SpreadHead, classText: string): string {
   const named = table + classText
@@ -186,6 +223,23 @@ function inBucket({ head, tags, table }: SpreadHead, classText: string): string 
 }
 
 const valueText = (token: string | null): string => (token === null ? 'n' : `v${prefixed(token)}`)
+
+/** A key's values as they may stand in the store and in an entry's identity. */
+export const toldValues = ({ seal }: Scheme, values: readonly string[]): readonly string[] =>
+  seal ? [seal.name(values)] : values
+
+/** Where a value of a sensitive column would stand, for people. */
+const HIDDEN = '<sensitive>'
+
+/** `column=value` for people; values of sensitive columns are not told, nor is whether they are NULL. */
+export function pairsOf(
+  { columns, seal }: Scheme,
+  values: readonly (string | null)[],
+  tell: (value: string) => string = (value) => value,
+): string {
+  const told = columns.map((column, at) => (seal?.hides.has(column) ? HIDDEN : tell(values[at] ?? 'null')))
+  return columns.map((column, at) => `${column}=${told[at]}`).join(', ')
+}
 
 /** The values of an entry's identity, each with its length: in the key long ones are hashed, in the entry never. */
 export function identityOf(values: readonly string[]): string {

@@ -78,6 +78,7 @@ export type EpochReason =
   | 'raw-sql'
   | 'catalog-unknown'
   | 'catalog-changed'
+  | 'server-changed'
   | 'key-update'
   | 'upsert'
   | 'value-without-token'
@@ -89,4 +90,5 @@ export type EpochReason =
   | 'register-changed'
   | 'register-young'
   | 'scheme-new'
+  | 'values-unnamed'
   | 'outbox-unreadable'

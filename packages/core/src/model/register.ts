@@ -4,7 +4,7 @@ export interface RegisterSight {
   readonly version: string
   /** When the register was created, by the store's clock. */
   readonly bornMs: number
-  /** The store's clock now. */
+  /** The store's clock now; of a register that is more than a minute old it may be any time since it was. */
   readonly nowMs: number
 }
 

@@ -16,7 +16,10 @@ export interface Registration {
 }
 
 /** The columns and the kind of a scheme: what is left of it beside one table's key names. */
-export type SchemeColumns = Pick<Scheme, 'kind' | 'columns'>
+export interface SchemeColumns extends Pick<Scheme, 'kind' | 'columns'> {
+  /** Tells the key that names its values, where they may not be seen. */
+  readonly check?: string | undefined
+}
 
 /** The column groups of a table in one configuration. */
 export type Grouping = readonly (readonly string[])[]
@@ -42,7 +45,13 @@ function partsOf({ schema, name, schemes, groups }: RegisteredTable): string[] {
   const sorted = groups.map((columns) => [...columns].sort(byBytes))
   const texts = sorted.map((columns) => JSON.stringify(columns)).sort(byBytes)
   const table = `["table",${JSON.stringify(schema)},${JSON.stringify(name)},[${texts.join(',')}]]`
-  return [table, ...schemes.map(({ kind, columns }) => JSON.stringify(['scheme', schema, name, kind, columns]))]
+  return [table, ...schemes.map((scheme) => schemePart(schema, name, scheme))]
+}
+
+/** A word of its own for a sealed one: a release that knows none must take it for what it cannot derive. */
+function schemePart(schema: string, name: string, { kind, columns, check }: SchemeColumns): string {
+  const plain = ['scheme', schema, name, kind, columns]
+  return JSON.stringify(check === undefined ? plain : ['sealed', ...plain.slice(1), check])
 }
 
 /** The table that a part belongs to; undefined for a text that is no part. */
@@ -107,6 +116,8 @@ function addWords(open: Map<RelationId, OpenTable>, [kind, schema, name, ...rest
   if (kind === 'table' && isGrouping(rest[0])) table.groupings.push(rest[0])
   else if (kind === 'scheme' && isKind(rest[0]) && isColumns(rest[1]))
     table.schemes.push({ kind: rest[0], columns: rest[1] })
+  else if (kind === 'sealed' && isKind(rest[0]) && isColumns(rest[1]) && typeof rest[2] === 'string')
+    table.schemes.push({ kind: rest[0], columns: rest[1], check: rest[2] })
   else table.known = false
 }
 

@@ -1,6 +1,8 @@
+import type { ServerChange } from '../model/facts.ts'
 import type { OutboxFault } from '../model/outbox.ts'
 import type { PayloadRefusal } from '../model/payload.ts'
 import type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
+import type { IncarnationNews } from './store.ts'
 
 export type { BypassReason, EpochReason, FillRefusal, InvalidateCause, ReadKind } from '../model/reasons.ts'
 
@@ -44,6 +46,7 @@ export type AsideEvent =
   | { type: 'storeLate'; step: StoreStep; deadlineMs: number }
   | { type: 'breakerOpened'; of: BreakerOf; failures: number; answers: number }
   | { type: 'breakerClosed'; of: BreakerOf; openMs: number }
+  | IncarnationNews
   | { type: 'registered'; version: string; parts: number }
   | { type: 'registerChanged'; version: string }
   | { type: 'registerLost' }
@@ -61,6 +64,8 @@ export type AsideEvent =
   | { type: 'catalogRead'; relations: number; version: number }
   | { type: 'catalogFailed'; error: unknown }
   | { type: 'catalogChanged'; tables: readonly string[] }
+  /** The database server was started anew, promoted or replaced: everything cached falls. */
+  | { type: 'serverChanged'; how: ServerChange }
   /** What was set, without the value: `SET app.user`. */
   | { type: 'sessionChanged'; statement: string }
   | { type: 'storeIsProcessLocal' }

@@ -1,4 +1,4 @@
-import type { RegisterAnswer, RegisterSight, RegisterVisit } from './store.ts'
+import type { NewStamp, RegisterAnswer, RegisterSight, RegisterVisit } from './store.ts'
 
 /**
  * A store as the read and write paths see it: bounded in time, and never the reason that a query fails. Nothing here
@@ -13,10 +13,16 @@ export interface GuardedStore {
   readonly buckets: number
   /** Whether the store is left alone for a while, after repeated failures; of reads and of fills apart. */
   readonly broken: { readonly reads: boolean; readonly fills: boolean }
-  /** Values of the keys in their order, `null` where nothing is kept; `undefined` = failed or late, ask the database. */
+  /**
+   * Values of the keys in their order, `null` where nothing is kept or a stamp of another incarnation is; `undefined` =
+   * failed or late, ask the database.
+   */
   read(keys: readonly string[]): Promise<(string | null)[] | undefined>
-  /** Take or mint; `undefined` = failed or late: the fill is given up. A stamp may have been minted all the same. */
-  mint(stamps: readonly { key: string; text: string }[], ttlMs: number): Promise<(string | null)[] | undefined>
+  /**
+   * Take or mint, for the incarnation that answers; `undefined` = failed or late: the fill is given up. A stamp may have
+   * been minted all the same.
+   */
+  mint(stamps: readonly NewStamp[], ttlMs: number): Promise<(string | null)[] | undefined>
   /** Keeps an entry without waiting for it. */
   write(key: string, text: string, ttlMs: number, keepAlive: readonly string[], stampTtlMs: number): void
   /** True when the store confirmed in time. False = not known: the keys must be removed again until confirmed. */

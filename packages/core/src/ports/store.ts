@@ -28,7 +28,7 @@ export interface Store {
    * Take or mint: for each key, keep the given text if none is kept, and answer what is kept now. `null` where the
    * store cannot say (a fill that meets it is given up). The time to live starts anew for a minted stamp only.
    */
-  mint(stamps: readonly { key: string; text: string }[], ttlMs: number): Promise<(string | null)[]>
+  mint(stamps: readonly NewStamp[], ttlMs: number): Promise<(string | null)[]>
   /** Keep an entry for `ttlMs`; `keepAlive` are keys of stamps whose time to live is raised to at least `stampTtlMs`. */
   write(key: string, text: string, ttlMs: number, keepAlive: readonly string[], stampTtlMs: number): Promise<void>
   /** Remove keys. Resolves when no later read, from anywhere, can see their old values. */
@@ -44,11 +44,65 @@ export interface Store {
    * A change of a register that had resolved before the call is seen.
    */
   removeAndLook?(keys: readonly string[], registers: readonly string[]): Promise<(RegisterSight | null)[]>
+  /**
+   * Only of a store that may bring back what was removed, when it fails over or starts from a snapshot: which incarnation
+   * of it answers. Without it the store has one for ever, as memory has.
+   */
+  readonly incarnations?: Incarnations
   /** Remove every key that begins with `prefix`. Housekeeping for tests and operators; never on a query's path. */
   clear(prefix: string): Promise<void>
   /** Give back what the store itself opened (connections, timers); never the caller's own client. */
   close(): Promise<void>
 }
+
+export interface NewStamp {
+  readonly key: string
+  readonly text: string
+  /**
+   * A text that counts as none, because another incarnation of the store wrote it: where exactly this one is kept, `text`
+   * takes its place, in one atomic step. Given to stores with {@link Store.incarnations} only.
+   */
+  readonly over?: string
+}
+
+/**
+ * An incarnation of a store ends when the store may have lost removals that it had confirmed: by a failover, or a restart
+ * from a snapshot. Stamps carry its name, and those of another count as missing, so nothing that comes back is served. A
+ * register of another incarnation is none either: {@link Store.enter} makes a new one, a look answers `null`.
+ *
+ * Idea: PROTOCOL 3.10; the epochs and generations of replicated logs.
+ */
+export interface Incarnations {
+  /**
+   * The name of the incarnation that keeps this key: six characters of `A-Z a-z 0-9 - _`, the same for all processes, never
+   * used for another incarnation. Asked when an answer of the store is there, for the node that gave it, and without
+   * waiting: what it says must have been learnt by then. Undefined: not known, so that nothing is served or kept.
+   *
+   * @example
+   * of: (key) => nodeOf(key).tag
+   */
+  of(key: string): string | undefined
+  /** How what comes back is kept from being served. */
+  readonly guard: FailoverGuard
+  /** Why it is not by incarnations, where nobody has asked for less. */
+  readonly lowered: GuardLowered | undefined
+  /** Tells from now on what is learnt; the answer ends it. */
+  listen(hear: (news: IncarnationNews) => void): () => void
+}
+
+/**
+ * - `incarnation`: the server says who it is;
+ * - `reconnect-flush`: it does not, and everything is dropped whenever a connection to it was lost;
+ * - `none`: it does not, and nothing is done about it: an old answer may be served until its time to live.
+ */
+export type FailoverGuard = 'incarnation' | 'reconnect-flush' | 'none'
+
+/** The server does not say who it is; or what it says comes back after something else, as from behind a proxy. */
+export type GuardLowered = 'not-told' | 'not-unique'
+
+export type IncarnationNews =
+  | { type: 'incarnationChanged'; from: string; to: string }
+  | { type: 'failoverGuardLowered'; guard: FailoverGuard; reason: GuardLowered }
 
 /**
  * What a process brings to a register: the texts by which others know what it keeps (its parts), under a name of its

@@ -1,4 +1,4 @@
-import { digest, newStamp } from '../model/keys.ts'
+import { digest, newToken } from '../model/keys.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
 import type { Voice } from '../ports/voice.ts'
@@ -76,7 +76,7 @@ export class FillTokens {
   }
 
   async #inTurn<T>(fill: Claimed<T>, { begin, ended, waitMs }: Turn): Promise<T> {
-    const token = { key: `${fill.entryKey}!${digest(fill.under)}`, text: newStamp() }
+    const token = { key: `${fill.entryKey}!${digest(fill.under)}`, text: newToken() }
     // Longer than anybody waits, so that those who came with the holder do not follow it one by one.
     const lifeMs = 2 * waitMs
     const since = this.#with.clock.now()

@@ -1,5 +1,5 @@
 import { entryHead, formatEntry, isStamp, readEntry } from '../model/entry.ts'
-import { digest, entryTail, identityOf, newStamp, stampKey } from '../model/keys.ts'
+import { digest, entryTail, identityOf, newStamp, stampKey, toldValues } from '../model/keys.ts'
 import { type Payloads, refusalOf } from '../model/payload.ts'
 import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordRow } from '../model/record.ts'
 import { decodeRow, encodeRow } from '../model/row-codec.ts'
@@ -163,14 +163,15 @@ async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promis
 function name(lookup: Lookup, key: LookupKey): Wanted {
   const { source, scheme, scope } = lookup
   const ownKey = stampKey(scheme, key.tokens)
+  const told = toldValues(scheme, key.tokens)
   const bucket = scheme.spread ? (source.keys.bucketOf(ownKey) as number) : 0
   const prefix = source.prefixes.get(scheme.name)?.[bucket] as string
   return {
     key,
-    entryKey: prefix + (scope.length <= LONGEST_SCOPE ? scope : `#${digest(scope)}`) + entryTail(key.tokens),
+    entryKey: prefix + (scope.length <= LONGEST_SCOPE ? scope : `#${digest(scope)}`) + entryTail(told),
     stampKey: ownKey,
     epochKey: source.keys.epochs[bucket] as string,
-    head: entryHead(source.fingerprint + scheme.name + scope + identityOf(key.tokens)),
+    head: entryHead(source.fingerprint + scheme.name + scope + identityOf(told)),
     label: source.label,
     maxBytes: source.settings.maxBytes,
     width: source.columns.length,

@@ -104,6 +104,7 @@ export function environmentText(facts: CatalogFacts, identity: PayloadIdentity):
     facts.systemIdentifier,
     facts.serverAddress,
     facts.timeline,
+    facts.incarnation,
     identity.instance,
     identity.driver,
     identity.parsers,

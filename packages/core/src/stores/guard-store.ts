@@ -6,6 +6,7 @@ import type { RegisterAnswer, RegisterSight, Store } from '../ports/store.ts'
 import { type AskedStep, AskInTime } from './ask-in-time.ts'
 import { Breaker } from './breaker.ts'
 import { MergeReads } from './merge-reads.ts'
+import { OwnStamps } from './own-stamps.ts'
 
 export interface GuardOptions {
   clock: Clock
@@ -36,11 +37,12 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
   const onRead = new AskInTime(clock, readDeadlineMs, emit, reading)
   const onFill = new AskInTime(clock, readDeadlineMs, emit, filling)
   const onWrite = new AskInTime(clock, removeDeadlineMs, emit)
+  const own = store.incarnations && new OwnStamps(store, store.incarnations)
   const reads = new MergeReads((keys, settle) =>
     onRead.ask({
       step: 'read',
       ask: () => store.read(keys),
-      check: (values) => checkValues(values, keys.length),
+      check: (values) => checkValues(values, keys.length) ?? own?.dropForeign(keys, values),
       settle,
     }),
   )
@@ -54,7 +56,7 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
       new Promise<Values | undefined>((settle) =>
         onFill.ask<Values>({
           step: 'mint',
-          ask: () => store.mint(stamps, ttlMs),
+          ask: () => (own ?? store).mint(stamps, ttlMs),
           check: (values) => checkValues(values, stamps.length),
           settle,
         }),

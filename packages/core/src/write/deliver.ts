@@ -99,7 +99,7 @@ class QueuedDelivery implements Delivery {
   }
 
   async deliver(batch: Invalidation): Promise<'delivered' | 'queued'> {
-    if (keysToRemove(batch.tables, 1).length === 0 && registersOf(batch.tables).length === 0) return 'delivered'
+    if (batch.tables.every(isNothing)) return 'delivered'
     // After close() no loop sends what waits, so each batch gets its own attempt.
     const left = !this.pending || this.#closed ? await this.#remove(batch.tables) : batch.tables
     if (left.length === 0) return 'delivered'
@@ -194,6 +194,9 @@ class QueuedDelivery implements Delivery {
     this.#emit({ type: 'delivered', keys, waitedMs })
   }
 }
+
+/** True where there is neither a key to remove nor a register to ask. */
+const isNothing = ({ keys, derived }: InvalidatedTable): boolean => keys !== 'all' && keys.length === 0 && !derived
 
 /** The registers that must confirm what keys were derived under; a table that falls as a whole asks none. */
 function registersOf(tables: readonly InvalidatedTable[]): string[] {

@@ -78,8 +78,8 @@ export interface WriteWith {
   schemes(relation: RelationFacts, facts: CatalogFacts): readonly Scheme[]
   /** The column groups of all live configurations. */
   facets(relation: RelationFacts, facts: CatalogFacts): FacetMap
-  /** False where a live configuration keeps the table in a way that cannot be derived here. */
-  derivable(relation: RelationFacts, facts: CatalogFacts): boolean
+  /** Why the stamps that live configurations keep of the table cannot all be derived here; undefined: they can. */
+  underivable(relation: RelationFacts, facts: CatalogFacts): EpochReason | undefined
   /** Who else uses the store, as far as is known. */
   register(facts: CatalogFacts): KnownRegister
   /** Whom it does not name, he serves nothing yet: what was written until now is in all that he will ever store. */
@@ -200,8 +200,9 @@ export class WriteThrough implements WritePath {
       return reached.reached.length > 0 || reached.everything || shared !== undefined
         ? { ...untouchedPlan, ...reached, cascade, relation, ...under }
         : undefined
-    if (!this.#with.derivable(relation, facts)) {
-      const plan: WritePlan = { ...nothingLearned, reason: 'register-changed' }
+    const underivable = this.#with.underivable(relation, facts)
+    if (underivable) {
+      const plan: WritePlan = { ...nothingLearned, reason: underivable }
       return { plan, relation, table: this.#with.keys(relation, facts), ...reached, cascade, ...under }
     }
     const plan = planWrite(question, {
@@ -224,7 +225,7 @@ export class WriteThrough implements WritePath {
     if (op === 'insert' || reached.length === 0 || everything || always || !repeatable) return []
     if (atMost === undefined || atMost > this.#with.maxTouched(relation)) return []
     const steps = this.#with.cascades(facts, relation, op, changed) ?? []
-    if (steps.some(({ child }) => this.#with.cached(child) && !this.#with.derivable(child, facts))) return []
+    if (steps.some(({ child }) => this.#with.cached(child) && this.#with.underivable(child, facts))) return []
     return steps.map((step) =>
       imagesOfStep(step, this.#cachedChild(facts, step.child), this.#with.maxTouched(relation)),
     )
@@ -589,11 +590,11 @@ export class WriteThrough implements WritePath {
     if (doubtsFacts(error)) this.#with.expireFacts()
   }
 
-  /** What the catalog says changed: those tables and what a write to them may reach. */
-  async catalogChanged(tables: readonly RelationId[], triggersCame: boolean): Promise<void> {
+  /** What the catalog says changed: those tables and what a write to them may reach; or everything, and why. */
+  async catalogChanged(tables: readonly RelationId[], everything: EpochReason | undefined): Promise<void> {
     const changes = new Changes()
     const facts = this.#with.facts()
-    if (triggersCame) changes.addEverything('catalog-changed')
+    if (everything) changes.addEverything(everything)
     for (const id of tables) {
       const relation = facts?.relations.get(id)
       if (facts && relation) this.#addWhole(changes, facts, relation, 'catalog-changed')
@@ -620,9 +621,9 @@ export class WriteThrough implements WritePath {
     relation: RelationFacts,
     row: Readonly<Record<string, unknown>>,
   ): void {
-    const keys = this.#keysOfKey(facts, relation, row)
-    if (this.#with.derivable(relation, facts)) changes.addKeys(relation.id, keys)
-    else changes.addTable(relation.id, 'by-hand')
+    const underivable = this.#with.underivable(relation, facts)
+    if (underivable) changes.addTable(relation.id, underivable)
+    else changes.addKeys(relation.id, this.#keysOfKey(facts, relation, row))
   }
 
   #deriveNow(changes: Changes, facts: CatalogFacts | undefined): void {
@@ -671,9 +672,10 @@ export class WriteThrough implements WritePath {
 
   /** Exact where the rows give every column of every scheme; else the whole table, and what it reaches. */
   #addWritten(changes: Changes, facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows | undefined): void {
-    const keys = rows && this.#with.derivable(relation, facts) && this.#keysOfRows(facts, relation, rows)
+    const underivable = rows && this.#with.underivable(relation, facts)
+    const keys = rows && !underivable && this.#keysOfRows(facts, relation, rows)
     if (keys) changes.addKeys(relation.id, keys)
-    else this.#addWhole(changes, facts, relation, 'by-hand')
+    else this.#addWhole(changes, facts, relation, underivable ?? 'by-hand')
   }
 
   #keysOfRows(facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows): string[] | undefined {
@@ -835,8 +837,10 @@ const notDelivered = (): AsideError =>
   )
 
 function questionOf(statement: WriteStatement, relation: RelationFacts): WriteQuestion {
-  const { values, where, names } = statement
-  return { ...statement, relation, atMost: values ?? (where && boundByKey(where, names, relation)) }
+  const { op, changed, computed, conflict, from, returning, nameable, native, values, where, names } = statement
+  const atMost = values ?? (where && boundByKey(where, names, relation))
+  // Member by member: V8 is slow to copy an object and add to it, and this is done with every write.
+  return { op, relation, changed, computed, conflict, from, atMost, returning, nameable, native }
 }
 
 /** All that a write may have made stale of which nothing more is known than that it was begun. */

@@ -8,12 +8,13 @@ interface AnswerParts {
   volatileOperators?: unknown
   refreshTriggers?: unknown
   standby?: boolean
+  incarnation?: string
 }
 
 export function answer(parts: AnswerParts): string {
-  const { standby = false, relations = [], ...rest } = parts
+  const { standby = false, incarnation = 'first', relations = [], ...rest } = parts
   return JSON.stringify({
-    server: [150004, standby, 'shop', '127.0.0.1:5432'],
+    server: [150004, standby, 'shop', '127.0.0.1:5432', incarnation],
     environment: ['app', 'public', 'UTC', 'ISO, MDY', 'postgres', 'hex', '1', 'english'],
     schemas: ['pg_catalog', 'public'],
     quiet: [],

@@ -25,11 +25,11 @@ beforeEach(() => {
 /** Answers catalog queries one by one when told to, identity queries at once. */
 function fakeDatabase() {
   const waiting: { answer: (text: string) => void; fail: (error: unknown) => void }[] = []
-  const state = { catalogQueries: 0, identityQueries: 0, identity: async (): Promise<string> => '42' }
+  const state = { catalogQueries: 0, identityQueries: 0, identity: async (_sql: string): Promise<string> => '42' }
   const run = (sql: string): Promise<readonly (readonly unknown[])[]> => {
     if (!sql.includes('json_build_object')) {
       state.identityQueries += 1
-      return state.identity().then((text) => [[text]])
+      return state.identity(sql).then((text) => [[text]])
     }
     state.catalogQueries += 1
     return new Promise((resolve, reject) =>
@@ -361,7 +361,27 @@ describe('what changed', () => {
     catalog.want()
     await database.reply(small)
     expect(catalog.facts).toMatchObject({ version: 2, systemIdentifier: '43' })
-    expect(changes).toEqual([])
+    expect(changes).toEqual([[[], { triggersCame: false, server: 'another' }]])
+    expect(events.map(({ type }) => type)).toEqual(['catalogRead', 'serverChanged', 'catalogRead'])
+  })
+
+  it('a server that was started anew, and one that was promoted, are told though their catalogs read the same', async () => {
+    const lives = [
+      [{ incarnation: 'first', standby: true }, '1', undefined],
+      [{ incarnation: 'first' }, '1', 'promoted'],
+      [{ incarnation: 'second' }, '1', 'restarted'],
+      [{ incarnation: 'third' }, '2', 'promoted'],
+      [{ incarnation: 'third' }, '2', undefined],
+    ] as const
+    const catalog = open()
+    for (const [life, timeline, how] of lives) {
+      changes.length = 0
+      database.state.identity = async (sql) => (sql.includes('pg_control_system') ? '42' : timeline)
+      const reload = catalog.ready({ reload: true })
+      await database.reply(answer({ relations: [relation(1, 'users')], ...life }))
+      await reload
+      expect(changes).toEqual(how ? [[[], { triggersCame: false, server: how }]] : [])
+    }
   })
 
   it('an identity asked for before the facts expired is asked for again', async () => {

@@ -24,6 +24,7 @@ const facts = {
   systemIdentifier: '',
   serverAddress: '',
   timeline: '',
+  incarnation: '',
 } as unknown as CatalogFacts
 const identity = { namespace: 'n', driver: 'node-postgres', parsers: '', instance: '', sealing: '' }
 

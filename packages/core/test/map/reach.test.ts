@@ -15,6 +15,7 @@ function facts(house: House): CatalogFacts {
     systemIdentifier: '',
     timeline: '',
     serverAddress: '',
+    incarnation: '',
     environment: {
       currentUser: '',
       searchPath: '',

@@ -56,6 +56,28 @@ describe('the schemes of a table', () => {
     ])
   })
 
+  const sealKey = { check: 'c', over: () => (text: string) => text }
+  const sealed = (lists: string[][], sensitive: string[]) =>
+    tableSchemes(posts, keys, { lists, sensitive: new Set(sensitive), sealKey }).map(
+      ({ kind, columns: own, seal }) => `${kind} ${own.join('+')}${seal ? ' sealed' : ''}`,
+    )
+
+  it('where sensitive values can be sealed: keys, and what the user lists; no other', () => {
+    expect(sealed([], ['slug', 'status', 'secret'])).toEqual(['primary id', 'unique slug sealed', 'class author'])
+    expect(sealed([['status'], ['author', 'secret']], ['id', 'status', 'secret'])).toEqual([
+      'primary id sealed',
+      'unique slug',
+      'class status sealed',
+      'class author+secret sealed',
+      'class author',
+    ])
+    expect(sealed([], [])).toEqual(short(posts))
+    const lists = [['at'], ['secret']]
+    expect(refusedLists(posts, { lists, sensitive: new Set(['secret', 'at']), sealKey })).toEqual([
+      { columns: ['at'], reason: 'no-token' },
+    ])
+  })
+
   it('tokens and parts stand in the order of the columns in keys', () => {
     const scheme = schemesOf(posts).find(({ columns: own }) => own.length === 2)
     expect(scheme).toMatchObject({ columns: ['editor', 'status'], tokens: ['int', 'text'] })

@@ -112,6 +112,23 @@ describe('rotation', () => {
     expect(one.nameOf('s6:secret')).not.toBe(`#${createPayloads({}).digest('s6:secret')}`)
   })
 
+  it('of several token keys the first names; all are known by a check that no name of a question tells', () => {
+    const newer = randomBytes(32)
+    const encryptionWith = (given: EncryptionOptions['tokenKey']) =>
+      createEncryption({ keys: { k1 }, current: 'k1', tokenKey: given })
+    const [old, both, late] = [encryptionWith(tokenKey), encryptionWith([newer, tokenKey]), encryptionWith([newer])]
+    expect(both.mark).toBe(late.mark)
+    expect(both.keyedDigest('x')).toBe(late.keyedDigest('x'))
+    const checks = ({ sealKeys }: typeof old) => sealKeys.map(({ check }) => check)
+    expect(checks(both)).toEqual([...checks(late), ...checks(old)])
+    expect(both.sealKeys[1]?.over('x')('y')).toBe(old.sealKeys[0].over('x')('y'))
+    // One use, one key: neither is found by asking for the other.
+    expect(old.keyedDigest('check')).not.toContain(old.sealKeys[0].check)
+    // The cipher's keys have nothing to do with it.
+    const rotated = createEncryption({ keys: { k1, k2 }, current: 'k2', tokenKey })
+    expect(checks(rotated)).toEqual(checks(old))
+  })
+
   it('keys that are changed after they were passed change nothing', () => {
     const mine = Buffer.from(k1)
     const payloads = payloadsOf({ keys: { k1: mine } })
@@ -126,6 +143,8 @@ describe('a set-up that cannot work', () => {
     ['a key of 31 bytes', { keys: { k1: short } }, 'ASIDE_BAD_ENCRYPTION_KEY', /key 'k1'.*32.*31 bytes/],
     ['a key as a text', { keys: { k1: k1.toString('hex') as never } }, 'ASIDE_BAD_ENCRYPTION_KEY', /not a string/],
     ['no token key', { tokenKey: undefined as never }, 'ASIDE_BAD_ENCRYPTION_KEY', /tokenKey.*not a undefined/],
+    ['no token key in a list', { tokenKey: [] }, 'ASIDE_BAD_ENCRYPTION_KEY', /tokenKey of.*not a undefined/],
+    ['a token key of 31 bytes in a list', { tokenKey: [k1, short] }, 'ASIDE_BAD_ENCRYPTION_KEY', /tokenKey\[1\].*31/],
     ['a token key of 31 bytes', { tokenKey: short }, 'ASIDE_BAD_ENCRYPTION_KEY', /tokenKey/],
     ['no keys', { keys: {} }, 'ASIDE_NO_CURRENT_KEY', /has: none/],
     ['keys that are not given', { keys: undefined as never }, 'ASIDE_NO_CURRENT_KEY', /has: none/],

@@ -1,0 +1,223 @@
+/**
+ * A Redis that forgets: flushed at any moment, evicting, full (D4, D6; PROTOCOL 11: 63, 64). It costs misses, and what is
+ * removed while it is full stays removed.
+ */
+import { redisStore } from '@drizzle-aside/redis'
+import { cached } from 'drizzle-aside'
+import { eq } from 'drizzle-orm'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type RedisLibrary, redisLibraries } from '../conformance/redis-clients.ts'
+import { type ManualClock, manualClock } from '../harness/clock.ts'
+import { type FreshDatabase, freshDatabase, type PrivateServer, privateRedis } from '../harness/databases.ts'
+import { gatedStore, type StatementHook, type StoreHook } from '../harness/gates.ts'
+import { ageRegister } from '../harness/redis-keys.ts'
+import { asAdmin } from '../harness/redis-replicas.ts'
+import { Random } from '../random/random.ts'
+import { items, itemsSetUp, notes, outside } from '../support/items.ts'
+import { openApp } from '../support/open-app.ts'
+
+type App = Awaited<ReturnType<typeof openApp>>
+
+let database: FreshDatabase
+let server: PrivateServer
+let clock: ManualClock
+let ending: (() => unknown)[]
+const namespace = 'memory'
+
+beforeAll(async () => {
+  database = await freshDatabase(18)
+  server = await privateRedis()
+})
+afterAll(async () => {
+  await server.stop()
+  await database.drop()
+})
+beforeEach(async () => {
+  await outside(database.url, 'drop table if exists items, notes', itemsSetUp)
+  await asAdmin(server.url, async (admin) => {
+    await admin.configSet({ maxmemory: '0', 'maxmemory-policy': 'noeviction' })
+    await admin.flushAll()
+  })
+  await ageRegister(server.url, namespace, database.name)
+  clock = manualClock()
+  ending = []
+})
+afterEach(async () => {
+  for (const end of ending.reverse()) await end()
+})
+
+interface Opened {
+  readonly onStore?: StoreHook
+  readonly hook?: StatementHook
+}
+
+async function open(library: RedisLibrary, { onStore, ...more }: Opened = {}): Promise<App> {
+  const client = await library.open(server.url)
+  const own = redisStore(client.client, { clock })
+  const store = onStore ? gatedStore(own, onStore) : own
+  const tables = [cached(items, { lists: (t) => [t.n] }), cached(notes)]
+  const app = await openApp({ url: database.url, namespace, store, clock, tables, ...more })
+  ending.push(async () => {
+    await app.close()
+    client.close()
+  })
+  return app
+}
+
+const byId = ({ db }: App, id = 1) => db.select().from(items).where(eq(items.id, id))
+const inList = ({ db }: App) => db.select().from(items).where(eq(items.n, 0)).orderBy(items.id)
+const labelOf = async (app: App, id = 1) => (await byId(app, id))[0]?.label
+const rename = (app: App, label: string, id = 1) =>
+  app.db.update(items).set({ label }).where(eq(items.id, id)).execute()
+const flush = () => asAdmin(server.url, (admin) => admin.flushAll())
+
+/** By key and in a list, until both are hits; whatever answered, it was the label. */
+async function expectServed(app: App, label: string): Promise<void> {
+  const labels = new Set<string | undefined>()
+  await expect
+    .poll(
+      async () => {
+        app.told.forget()
+        labels.add(await labelOf(app)).add((await inList(app))[0]?.label)
+        // New tables are served after three heartbeats, and so are those whose register is gone.
+        await clock.advanceAndSettle(500)
+        return app.told.of('hit').length
+      },
+      { timeout: 20_000, interval: 10 },
+    )
+    .toBe(2)
+  expect([...labels]).toEqual([label])
+}
+
+describe.each(redisLibraries)('over $name', (library) => {
+  const fillSteps = ['read', 'mint', 'write'].flatMap((method) =>
+    (['before', 'after'] as const).map((point): [string, 'before' | 'after'] => [method, point]),
+  )
+  describe.for(fillSteps)('63: everything is flushed, and a row written, %s of a fill, %s it', ([method, point]) => {
+    test.for(['the flush first', 'the write first'])('%s', async (order) => {
+      let todo: (() => Promise<void>) | undefined
+      let done: Promise<void> | undefined
+      const onStore: StoreHook = (at, call) => {
+        if (!todo || at !== point || call.method !== method) return
+        done = todo()
+        todo = undefined
+        return done
+      }
+      const [reader, writer] = [await open(library, { onStore }), await open(library)]
+      const steps = [flush, () => rename(writer, 'new')]
+      if (order === 'the write first') steps.reverse()
+      todo = async () => {
+        for (const step of steps) await step()
+      }
+      expect(['old', 'new']).toContain(await labelOf(reader))
+      // Nobody waits for what a fill stores.
+      await expect.poll(() => done !== undefined).toBe(true)
+      await done
+      expect(await labelOf(reader)).toBe('new')
+      for (const app of [reader, writer]) await expectServed(app, 'new')
+    })
+  })
+
+  test.for([
+    ['the statement', 'before'],
+    ['the statement', 'after'],
+    ['its delivery', 'before'],
+    ['its delivery', 'after'],
+  ] as const)('63: everything is flushed during a write and filled anew: at %s, %s it', async ([step, point]) => {
+    const reader = await open(library)
+    let todo: (() => Promise<unknown>) | undefined
+    const now = async () => {
+      const task = todo
+      todo = undefined
+      await task?.()
+    }
+    const hook: StatementHook = (at, { sql }) =>
+      step === 'the statement' && at === point && /^(with .*)?update "items"/is.test(sql) ? now() : undefined
+    const onStore: StoreHook = (at, call) =>
+      step === 'its delivery' && at === point && call.method === 'removeAndLook' ? now() : undefined
+    const writer = await open(library, { hook, onStore })
+    for (const app of [reader, writer]) await expectServed(app, 'old')
+    todo = async () => {
+      await flush()
+      await labelOf(reader)
+      await inList(reader)
+    }
+    await rename(writer, 'new')
+    expect(todo).toBeUndefined()
+    for (const app of [reader, writer]) {
+      expect(await labelOf(app)).toBe('new')
+      expect((await inList(app))[0]?.label).toBe('new')
+      await expectServed(app, 'new')
+    }
+  })
+
+  test('64: a full Redis refuses fills, which is told; reads answer, removals arrive, and it goes on when there is room', async () => {
+    const [app, other] = [await open(library), await open(library)]
+    await expectServed(app, 'old')
+    await asAdmin(server.url, (admin) => admin.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' }))
+    app.told.forget()
+    expect(await labelOf(app)).toBe('old')
+    expect(app.told.of('hit')).toHaveLength(1)
+    for (let id = 10; id < 16; id++) expect(await labelOf(app, id)).toBe('old')
+    expect(app.told.of('fill')).toEqual([])
+    expect(app.told.of('storeFailed')).toMatchObject(Array(5).fill({ step: 'mint' }))
+    expect(app.told.of('breakerOpened')).toMatchObject([{ of: 'fills' }])
+    expect(app.db.$aside.health().remarks).toEqual([expect.stringContaining('keeps nothing new')])
+    await rename(other, 'new')
+    expect(other.told.of('pendingDelivery')).toEqual([])
+    expect(await labelOf(app)).toBe('new')
+    expect((await inList(app))[0]?.label).toBe('new')
+    expect(app.told.of('bypass')).toEqual([])
+    await asAdmin(server.url, (admin) => admin.configSet({ maxmemory: '0' }))
+    await clock.advanceAndSettle(500)
+    await expectServed(app, 'new')
+  })
+
+  test('D4, 64: a Redis that evicts whatever it likes serves nothing old', { timeout: 120_000 }, async () => {
+    const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
+    const random = new Random(seed)
+    const long = 'x'.repeat(4_000)
+    await outside(database.url, `update items set label = '${long}'`)
+    const used = await asAdmin(server.url, async (admin) => Number(/used_memory:(\d+)/.exec(await admin.info())?.[1]))
+    const apps = [await open(library), await open(library)]
+    const room = { maxmemory: String(used + 200_000), 'maxmemory-policy': 'allkeys-random' }
+    await asAdmin(server.url, (admin) => admin.configSet(room))
+    const labels = new Map<number, string>()
+    for (let step = 0; step < 600; step++) {
+      const app = apps[random.below(2)] as App
+      const id = 1 + random.below(100)
+      if (random.below(10) === 0) {
+        labels.set(id, `${step} ${long}`)
+        await rename(app, labels.get(id) as string, id)
+      }
+      expect(await labelOf(app, id), `seed ${seed}, step ${step}`).toBe(labels.get(id) ?? long)
+      if (step % 50 === 0) await clock.advanceAndSettle(500)
+    }
+    const evicted = await asAdmin(server.url, async (admin) => /evicted_keys:(\d+)/.exec(await admin.info())?.[1])
+    expect(Number(evicted)).toBeGreaterThan(0)
+    expect(apps.flatMap(({ told }) => told.of('hit')).length).toBeGreaterThan(0)
+    expect(apps.flatMap(({ told }) => told.of('pendingDelivery'))).toEqual([])
+  })
+
+  test('D6: a row whose removal was lost is served to its time to live, however often it is read', async () => {
+    const app = await open(library)
+    await expectServed(app, 'old')
+    await outside(database.url, `update items set label = 'by an outsider' where id = 1`)
+    const entries = await asAdmin(server.url, (admin) => admin.keys('*:E{*'))
+    const lives = () => asAdmin(server.url, (admin) => Promise.all(entries.map((key) => admin.pTTL(key))))
+    const before = await lives()
+    app.told.forget()
+    for (let read = 0; read < 50; read++) {
+      expect(await labelOf(app)).toBe('old')
+      // What is filled beside it raises the life of the stamps that it rests on.
+      await labelOf(app, 2 + read)
+    }
+    expect(app.told.of('hit')).toHaveLength(50)
+    const after = await lives()
+    expect(after).toHaveLength(2)
+    after.forEach((left, at) => {
+      expect(left).toBeGreaterThan(0)
+      expect(left).toBeLessThanOrEqual(before[at] as number)
+    })
+  })
+})
