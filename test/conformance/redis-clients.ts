@@ -173,4 +173,3 @@ export const everyRedisLibrary = [...usual, ...others].map(({ single }) => singl
 export const everyClusterLibrary = [...usual, ...others].map(({ cluster }) => cluster)
 /** Without node-redis 5, whose client is refused. */
 export const everySentinelLibrary = [...usual, ...others.slice(1)].map(({ sentinel }) => sentinel)
-export const refusedSentinelLibrary = (others[0] as Library).sentinel

@@ -347,7 +347,10 @@ async function redisVersion(url: string): Promise<string> {
   client.on('error', () => {})
   await client.connect()
   try {
-    return /redis_version:([\d.]+)/.exec(await client.info('server'))?.[1] ?? 'unknown'
+    const info = await client.info('server')
+    const version = /redis_version:([\d.]+)/.exec(info)?.[1] ?? 'unknown'
+    const valkey = /valkey_version:([\d.]+)/.exec(info)?.[1]
+    return valkey === undefined ? version : `${version}, Valkey ${valkey}`
   } finally {
     client.destroy()
   }

@@ -19,15 +19,14 @@ export interface Load {
 export interface StaleRead {
   readonly id: number
   readonly answered: number
-  /** What had resolved before the read began, and when, by `performance.now()`. */
+  /** What had resolved before the read began. */
   readonly resolved: number
-  readonly resolvedAt: number
 }
 
 export class History {
   readonly stale: StaleRead[] = []
   readonly failures: unknown[] = []
-  readonly #resolved = new Map<number, { readonly n: number; readonly at: number }>()
+  readonly #resolved = new Map<number, number>()
   #done = 0
   #waiting: { readonly at: number; readonly go: () => void }[] = []
 
@@ -69,12 +68,12 @@ export class History {
   async #read(read: ReadNumber, id: number): Promise<void> {
     const before = this.#resolved.get(id)
     const answered = await read(id)
-    if (before && answered < before.n) this.stale.push({ id, answered, resolved: before.n, resolvedAt: before.at })
+    if (before !== undefined && answered < before) this.stale.push({ id, answered, resolved: before })
   }
 
   async #write(write: ReadNumber, id: number): Promise<void> {
     const n = await write(id)
-    this.#resolved.set(id, { n, at: performance.now() })
+    this.#resolved.set(id, n)
   }
 
   #count(): void {
