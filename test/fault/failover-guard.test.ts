@@ -6,7 +6,7 @@ import { type RedisStoreOptions, redisStore } from '@drizzle-aside/redis'
 import { cached } from 'drizzle-aside'
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import type { Connection } from '../../packages/redis/src/connection.ts'
+import type { SingleConnection } from '../../packages/redis/src/connection.ts'
 import { GENERATION_KEY, readInfo, ServerIncarnation } from '../../packages/redis/src/incarnation.ts'
 import { type RedisLibrary, redisLibraries } from '../conformance/redis-clients.ts'
 import { type ManualClock, manualClock } from '../harness/clock.ts'
@@ -187,7 +187,7 @@ test('servers that answer by turns are found out when the first is back, and the
   const urls = servers.map(({ url }) => url)
   let turn = 0
   // What is kept goes to the first; who it is, each says in turn.
-  const connection: Pick<Connection, 'runAll' | 'onReady' | 'reopen'> = {
+  const connection: Pick<SingleConnection, 'runAll' | 'onReady' | 'reopen'> = {
     runAll: (commands) => {
       const isInfo = commands.some(({ name }) => name === 'INFO')
       const url = urls[isInfo ? turn++ % 2 : 0] as string

@@ -147,11 +147,14 @@ async function untilTrue(url: string, question: string): Promise<void> {
   throw new Error(`Not true within 15 seconds: ${question}`)
 }
 
-/** An own, empty Redis for fault tests; `args` are further command line options, e.g. `['--maxmemory', '2mb']`. */
-export async function privateRedis(args: string[] = []): Promise<PrivateServer> {
+/**
+ * An own, empty Redis for fault tests; `args` are further command line options, e.g. `['--maxmemory', '2mb']`. `findPort`
+ * gives ports that are free, one after the other.
+ */
+export async function privateRedis(args: string[] = [], findPort = freePort): Promise<PrivateServer> {
   const program = redisProgram()
   if (program === undefined) throw missing('Redis', [noRedis], 'install the package redis-server')
-  return startRedis(program, args)
+  return startRedis(program, args, findPort)
 }
 
 function inOrder(docker: Attempt, local: Attempt): Attempt[] {
@@ -322,13 +325,13 @@ function runs(program: string): boolean {
   }
 }
 
-async function startRedis(program: string, more: string[] = []): Promise<PrivateServer> {
+async function startRedis(program: string, more: string[] = [], findPort = freePort): Promise<PrivateServer> {
   const folder = temporaryFolder('redis')
   const settings = ['--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--dir', folder]
   const start = (port: number) =>
     startProcess({ file: program, args: ['--port', String(port), ...settings, ...more], folder })
   const ask = (port: number) => redisVersion(redisUrl(port))
-  return privateServer({ start, ask, url: redisUrl, from: program, folder, release: () => {} })
+  return privateServer({ start, ask, url: redisUrl, from: program, folder, findPort, release: () => {} })
 }
 
 function redisUrl(port: number): string {
@@ -344,7 +347,10 @@ async function redisVersion(url: string): Promise<string> {
   client.on('error', () => {})
   await client.connect()
   try {
-    return /redis_version:([\d.]+)/.exec(await client.info('server'))?.[1] ?? 'unknown'
+    const info = await client.info('server')
+    const version = /redis_version:([\d.]+)/.exec(info)?.[1] ?? 'unknown'
+    const valkey = /valkey_version:([\d.]+)/.exec(info)?.[1]
+    return valkey === undefined ? version : `${version}, Valkey ${valkey}`
   } finally {
     client.destroy()
   }
@@ -359,6 +365,7 @@ interface PrivateSetUp {
   url(port: number): string
   from: string
   folder: string
+  findPort?(): Promise<number>
   release(): void
 }
 
@@ -394,7 +401,7 @@ async function privateServer(setUp: PrivateSetUp): Promise<PrivateServer> {
 /** Between probing a port and using it another process may take it: then the next port is tried. */
 async function startOnFreePort(setUp: PrivateSetUp): Promise<{ server: ServerProcess; port: number; version: string }> {
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort()
+    const port = await (setUp.findPort ?? freePort)()
     const server = setUp.start(port)
     try {
       return { server, port, version: await untilReady(server, () => setUp.ask(port)) }

@@ -19,6 +19,7 @@ const pairs: readonly (readonly [Driver, StoreKind, PostgresLine])[] = [
   ['pglite', 'node-redis', 18],
   ['pglite', 'ioredis', 18],
   ['node-postgres', 'memory, spread', 18],
+  ['postgres-js', 'cluster', 15],
 ]
 
 const numberOf = (driver: Driver, store: StoreKind): number => pairs.findIndex(([d, s]) => d === driver && s === store)

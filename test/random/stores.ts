@@ -3,10 +3,12 @@ import { redisStore } from '@drizzle-aside/redis'
 import { memoryStore, type Store } from 'drizzle-aside'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
+import { clusterLibraries } from '../conformance/redis-clients.ts'
 import { type FreshDatabase, freshRedis } from '../harness/databases.ts'
+import { ageClusterRegister, privateCluster } from '../harness/redis-cluster.ts'
 import { ageRegister } from '../harness/redis-keys.ts'
 
-export type StoreKind = 'memory' | 'memory, spread' | 'node-redis' | 'ioredis'
+export type StoreKind = 'memory' | 'memory, spread' | 'node-redis' | 'ioredis' | 'cluster'
 
 export interface Stores {
   readonly both: readonly [Store, Store]
@@ -21,6 +23,7 @@ export async function openStores(kind: StoreKind, databases: readonly FreshDatab
     const store: Store = kind === 'memory' ? memoryStore() : { ...memoryStore(), buckets: 16 }
     return { both: [store, store], namespace: 'random', close: async () => {} }
   }
+  if (kind === 'cluster') return openOnCluster(databases)
   const redis = await freshRedis()
   for (const name of databases?.map(({ name }) => name) ?? ['postgres'])
     await ageRegister(redis.url, redis.namespace, name)
@@ -31,6 +34,21 @@ export async function openStores(kind: StoreKind, databases: readonly FreshDatab
     await redis.drop()
   }
   return { both: [first, databases ? other : first], namespace: redis.namespace, close }
+}
+
+/** Three masters of its own, and a client of each library. */
+async function openOnCluster(databases: readonly FreshDatabase[] | undefined): Promise<Stores> {
+  const cluster = await privateCluster({ replicas: 0 })
+  const namespace = 'random'
+  for (const name of databases?.map((each) => each.name) ?? ['postgres'])
+    await ageClusterRegister(cluster, namespace, name)
+  const clients = await Promise.all(clusterLibraries.map((library) => library.open(cluster.urls)))
+  const [first, other] = clients.map(({ client }) => redisStore(client)) as [Store, Store]
+  const close = async () => {
+    for (const client of clients) client.close()
+    await cluster.stop()
+  }
+  return { both: [first, databases ? other : first], namespace, close }
 }
 
 async function connected(url: string) {

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Clock, FailoverGuard, GuardLowered, IncarnationNews, Incarnations } from 'drizzle-aside/store'
-import type { Command, Connection } from './connection.ts'
+import type { Command, Connection, NodeConnection, SingleConnection } from './connection.ts'
 
 /** How long what the server said of itself counts: a connection may outlive a demotion and a promotion of its node. */
 const CONFIRM_MS = 1_000
@@ -16,11 +16,22 @@ export const GENERATION_KEY = 'da1:incarnation'
 /** What is done where the server does not say who it is. */
 export type Fallback = Exclude<FailoverGuard, 'incarnation'>
 
+/** Whose answers are whose, and when that has to be asked again. */
+export interface KnownIncarnations extends Incarnations {
+  /**
+   * Undefined while what is known of the nodes that keep these keys is young enough. To be called when the command is sent
+   * that it is about, behind it.
+   */
+  confirm(keys: readonly string[]): Promise<void> | undefined
+}
+
 export interface IncarnationWith {
-  readonly connection: Pick<Connection, 'runAll' | 'onReady' | 'reopen'>
+  readonly connection: Pick<SingleConnection, 'runAll' | 'onReady' | 'reopen'>
   readonly clock: Clock
   /** Undefined: `reconnect-flush`, and it is told. */
   readonly fallback: Fallback | undefined
+  /** What is done, and told, where nothing else was said. Default: `reconnect-flush`. */
+  readonly otherwise?: Fallback
 }
 
 /**
@@ -32,7 +43,7 @@ export interface IncarnationWith {
  * timer. A stamp is minted only under a name that was learnt, so none that carries the name which INFO tells *behind* a
  * read is older than that incarnation; a read without an INFO of its own may be wrong about it for {@link CONFIRM_MS}.
  */
-export class ServerIncarnation implements Incarnations {
+export class ServerIncarnation implements KnownIncarnations {
   readonly #with: IncarnationWith
   readonly #listeners = new Set<(news: IncarnationNews) => void>()
   readonly #unhear: () => void
@@ -73,7 +84,6 @@ export class ServerIncarnation implements Incarnations {
     return () => this.#listeners.delete(hear)
   }
 
-  /** Undefined while what is known is young enough. To be called when the command is sent that it is about, behind it. */
   confirm(): Promise<void> | undefined {
     if (this.#with.clock.now() - this.#askedAt < CONFIRM_MS) return undefined
     this.#asking ??= this.#ask()
@@ -87,20 +97,27 @@ export class ServerIncarnation implements Incarnations {
   }
 
   /** The same connection; errors by which a node tells that it has changed are heard. */
-  watch(connection: Connection): Connection {
+  watch<C extends Connection>(connection: C): C {
     const heard = <T>(answer: Promise<T>): Promise<T> => {
       answer.catch(this.#hear)
       return answer
     }
+    const runEach = (connection as Partial<NodeConnection>).runEach
     return {
       ...connection,
-      run: (command) => heard(connection.run(command)),
-      runAll: (commands) => heard(connection.runAll(commands)),
+      run: (command: Command) => heard(connection.run(command)),
+      runAll: (commands: readonly Command[]) => heard(connection.runAll(commands)),
+      ...(runEach && { runEach: (commands: readonly Command[]) => runEach(commands).then(this.#hearEach) }),
       close: async () => {
         this.#unhear()
         await connection.close()
       },
     }
+  }
+
+  readonly #hearEach = (answers: unknown[]): unknown[] => {
+    for (const answer of answers) if (answer instanceof Error) this.#hear(answer)
+    return answers
   }
 
   readonly #hear = (error: unknown): void => {
@@ -164,7 +181,7 @@ export class ServerIncarnation implements Incarnations {
 
   #lower(reason: GuardLowered): void {
     const { fallback } = this.#with
-    this.#guard = fallback ?? 'reconnect-flush'
+    this.#guard = fallback ?? this.#with.otherwise ?? 'reconnect-flush'
     // Who answered before, and what has been lost since, nobody knows.
     this.#replace = this.#last !== undefined
     if (fallback) return

@@ -1,12 +1,22 @@
 import { AsideError, type Clock, type Store, systemClock } from 'drizzle-aside/store'
-import type { Connection, ConnectionOptions } from './connection.ts'
+import { ClusterConnection, type ClusterNodes } from './cluster.ts'
+import type { ConnectionOptions, SingleConnection } from './connection.ts'
 import { type Fallback, ServerIncarnation } from './incarnation.ts'
 import { connectIoredis, type IoredisClient, isIoredis } from './ioredis.ts'
+import { type IoredisCluster, isIoredisCluster, nodesOfIoredis } from './ioredis-cluster.ts'
 import { connectNodeRedis, isNodeRedis, type NodeRedisClient } from './node-redis.ts'
+import { isNodeRedisCluster, type NodeRedisCluster, nodesOfNodeRedis } from './node-redis-cluster.ts'
+import { connectNodeRedisSentinel, isNodeRedisSentinel, type NodeRedisSentinel } from './node-redis-sentinel.ts'
 import { storeOver } from './redis-store.ts'
 
 export type { IoredisClient } from './ioredis.ts'
+export type { IoredisCluster } from './ioredis-cluster.ts'
 export type { NodeRedisClient } from './node-redis.ts'
+export type { NodeRedisCluster } from './node-redis-cluster.ts'
+export type { NodeRedisSentinel } from './node-redis-sentinel.ts'
+
+/** The clients that the store works over. */
+export type RedisClient = NodeRedisClient | NodeRedisCluster | NodeRedisSentinel | IoredisClient | IoredisCluster
 
 export interface RedisStoreOptions {
   /**
@@ -34,27 +44,34 @@ export interface RedisStoreOptions {
 }
 
 /**
- * A store on one Redis (6.2 or newer, or Valkey) over the client that the app already has: node-redis 5 and 6,
- * ioredis 5 and 6. The store duplicates the client: same server, user, database and key prefix, but with settings that
- * suit a cache (nothing queues while disconnected, nothing is sent twice). The duplicate connects with the first
- * command and, like the app's client, keeps the process alive until it is closed; `close()` closes it alone.
+ * A store on Redis (6.2 or newer, or Valkey) over the client that the app already has: node-redis 5 and 6, ioredis 5 and 6;
+ * for a single node, a master behind Sentinel, or a Cluster. The store duplicates the client: same servers, user, database
+ * and key prefix, but with settings that suit a cache (nothing queues while disconnected, nothing is sent twice). The
+ * duplicate connects with the first command and, like the app's client, keeps the process alive until it is closed;
+ * `close()` closes it alone.
+ *
+ * Over a Cluster each table is spread over 16 buckets (see `Store.buckets`), and the store keeps a connection to each master;
+ * all who share it must use Cluster clients. Replicas are never read.
  *
  * Commands: MGET, SET, UNLINK, PEXPIRE, PTTL, PING, SCAN for `clear`; HMGET, TIME and EVAL (one script, every two
  * seconds) for the register by which services with different options know of each other; INFO (the sections `server` and
- * `replication`, once a second while in use) and, after a failover, EVAL for each stamp that is replaced. A text is kept as
- * UTF-8.
+ * `replication`, once a second while in use) and, after a failover, EVAL for each stamp that is replaced; on a Cluster CLUSTER
+ * SLOTS (once a second) and ASKING. A text is kept as UTF-8.
  *
  * A failover, or a restart from a snapshot, that brings removed keys back serves none of them: see docs/guarantees.md.
- * Cluster clients are refused.
  *
  * @example
  * const redis = createClient({ url: process.env.REDIS_URL }) // or new Redis(process.env.REDIS_URL)
  * const db = withCache(drizzle(pool), { store: redisStore(redis), namespace: 'shop', tables: [cached(users)] })
  *
- * @throws AsideError `ASIDE_BAD_STORE` when the client is none of these, or unfit with `duplicate: false`;
- * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number, or `failoverGuard` none of its words.
+ * redisStore(createCluster({ rootNodes: [{ url: 'redis://node-1:6379' }] })) // or new Cluster([…]) of ioredis
+ *
+ * @throws AsideError `ASIDE_BAD_STORE` when the client is none of these, or unfit with `duplicate: false` (as those of Sentinel
+ * and Cluster of node-redis, and of a Cluster of ioredis, always are);
+ * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number, or `failoverGuard` none of its words, or
+ * `'reconnect-flush'` on a Cluster.
  */
-export function redisStore(client: NodeRedisClient | IoredisClient, options: RedisStoreOptions = {}): Store {
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const { duplicate = true, deadAfterMs = 5_000, failoverGuard: fallback, clock = systemClock } = options
   if (!(deadAfterMs > 0)) {
     throw new AsideError(
@@ -65,19 +82,39 @@ export function redisStore(client: NodeRedisClient | IoredisClient, options: Red
   if (fallback !== undefined && !fallbacks.includes(fallback)) {
     throw new AsideError('ASIDE_BAD_OPTION', `failoverGuard must be one of ${fallbacks.join(', ')}, not ${fallback}.`)
   }
-  const connection = connect(client, { duplicate, deadAfterMs })
+  const settings = { duplicate, deadAfterMs }
+  const nodes = clusterNodes(client, settings)
+  if (nodes) {
+    if (fallback === 'reconnect-flush') refuseFlush()
+    const cluster = new ClusterConnection(nodes, { clock, fallback })
+    return storeOver(cluster, cluster.incarnations)
+  }
+  const connection = connect(client, settings)
   const incarnation = new ServerIncarnation({ connection, clock, fallback })
   return storeOver(incarnation.watch(connection), incarnation)
 }
 
+function refuseFlush(): never {
+  throw new AsideError(
+    'ASIDE_BAD_OPTION',
+    "failoverGuard: 'reconnect-flush' is for a single address; let the store's user run INFO on a Cluster, or say 'none'.",
+  )
+}
+
+function clusterNodes(client: RedisClient, options: ConnectionOptions): ClusterNodes | undefined {
+  if (isNodeRedisCluster(client)) return nodesOfNodeRedis(client, options)
+  return isIoredisCluster(client) ? nodesOfIoredis(client, options) : undefined
+}
+
 const fallbacks: readonly Fallback[] = ['reconnect-flush', 'none']
 
-function connect(client: NodeRedisClient | IoredisClient, options: ConnectionOptions): Connection {
+function connect(client: RedisClient, options: ConnectionOptions): SingleConnection {
   if (isNodeRedis(client)) return connectNodeRedis(client, options)
+  if (isNodeRedisSentinel(client)) return connectNodeRedisSentinel(client, options)
   if (isIoredis(client)) return connectIoredis(client, options)
   throw new AsideError(
     'ASIDE_BAD_STORE',
-    'redisStore() takes a client of node-redis (createClient) or ioredis (new Redis) for a single node. ' +
-      'Cluster, sentinel and pool clients of node-redis and Cluster of ioredis are not supported yet.',
+    'redisStore() takes a client of node-redis (createClient, createCluster, createSentinel) or of ioredis (new Redis, ' +
+      'new Cluster). Pools of node-redis are not supported: one connection is enough.',
   )
 }

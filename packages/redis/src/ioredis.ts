@@ -1,5 +1,12 @@
 import { AsideError } from 'drizzle-aside/store'
-import { type Command, type Connection, type ConnectionOptions, reconnectDelayMs } from './connection.ts'
+import {
+  asError,
+  type Command,
+  type ConnectionOptions,
+  type NodeConnection,
+  reconnectDelayMs,
+  withoutErrors,
+} from './connection.ts'
 import { FirstConnect } from './first-connect.ts'
 
 /** What the store uses of an ioredis client (`new Redis()`, 5 and 6; iovalkey has the same shape). */
@@ -19,6 +26,7 @@ export interface IoredisClient {
 interface KnownOptions {
   keyPrefix?: string
   autoResendUnfulfilledCommands?: boolean
+  sentinels?: unknown
   maxRetriesPerRequest?: number | null
 }
 
@@ -27,26 +35,36 @@ export function isIoredis(client: unknown): client is IoredisClient {
   return typeof known.status === 'string' && typeof known.pipeline === 'function' && !known.isCluster
 }
 
-export function connectIoredis(client: IoredisClient, options: ConnectionOptions): Connection {
-  const own = options.duplicate ? duplicateOf(client, options.deadAfterMs) : asItIs(client)
-  const first = options.duplicate ? new FirstConnect(own, () => own.connect()) : undefined
+export function connectIoredis(client: IoredisClient, options: ConnectionOptions): NodeConnection {
+  if (options.duplicate) return connectionOver(duplicateOf(client, options.deadAfterMs), true)
+  return connectionOver(asItIs(client), false)
+}
+
+/** `isOurs`: it was opened for the store, connects with the first command, and is closed with the store. */
+export function connectionOver(own: IoredisClient, isOurs: boolean): NodeConnection {
+  const first = isOurs ? new FirstConnect(own, () => own.connect()) : undefined
   const send = ({ name, before = [], keys, args = [] }: Command) => own.call(name, [...before, ...keys, ...args])
   const sendAll = (commands: readonly Command[]) => pipelined(own, commands)
-  return {
-    keyPrefix: optionsOf(client).keyPrefix ?? '',
+  const runEach = (commands: readonly Command[]) => first?.waits()?.then(() => sendAll(commands)) ?? sendAll(commands)
+  const connection: NodeConnection = {
+    keyPrefix: optionsOf(own).keyPrefix ?? '',
+    buckets: 1,
     run: (command) => first?.waits()?.then(() => send(command)) ?? send(command),
-    runAll: (commands) => first?.waits()?.then(() => sendAll(commands)) ?? sendAll(commands),
+    runEach,
+    runAll: (commands) => runEach(commands).then(withoutErrors),
+    nodes: async () => [connection],
     onReady(opened) {
       own.on('ready', opened)
       return () => void own.off('ready', opened)
     },
     reopen() {
-      if (own !== client && own.status === 'ready') own.disconnect(true)
+      if (isOurs && own.status === 'ready') own.disconnect(true)
     },
     async close() {
-      if (own !== client) own.disconnect()
+      if (isOurs) own.disconnect()
     },
   }
+  return connection
 }
 
 /**
@@ -55,10 +73,12 @@ export function connectIoredis(client: IoredisClient, options: ConnectionOptions
  * - nothing is sent again after a reconnect: a repeated `SET … NX` of a stamp that was removed meanwhile would bring
  *   it back, and with it every entry filled under it;
  * - socket timeout: a connection that swallows everything is given up;
- * - no auto-pipelining: the reads of one tick are one command already, and a lone command pays 1.6 times for it.
+ * - no auto-pipelining: the reads of one tick are one command already, and a lone command pays 1.6 times for it;
+ * - behind Sentinel: always the master; when there is another, or a node says that it is none any more, it is left.
  */
-function duplicateOf(client: IoredisClient, deadAfterMs: number): IoredisClient {
+export function duplicateOf(client: IoredisClient, deadAfterMs: number, more: object = {}): IoredisClient {
   const own = client.duplicate({
+    ...more,
     lazyConnect: true,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
@@ -68,10 +88,19 @@ function duplicateOf(client: IoredisClient, deadAfterMs: number): IoredisClient 
     socketTimeout: deadAfterMs,
     readOnly: false,
     retryStrategy: reconnectDelayMs,
+    ...(optionsOf(client).sentinels ? toTheMaster : {}),
   }) as IoredisClient
   // Without a listener ioredis prints every error. Whoever waits for a command hears of the failure from it.
   own.on('error', () => {})
   return own
+}
+
+const toTheMaster = {
+  role: 'master',
+  failoverDetector: true,
+  sentinelRetryStrategy: reconnectDelayMs,
+  // `true` opens a connection anew; 2 would also send the command again.
+  reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
 }
 
 function asItIs(client: IoredisClient): IoredisClient {
@@ -88,11 +117,12 @@ async function pipelined(client: IoredisClient, commands: readonly Command[]): P
   const lines = commands.map(({ name, before = [], keys, args = [] }) => {
     return [name.toLowerCase(), ...before, ...keys, ...args]
   })
-  const answers = (await client.pipeline(lines).exec()) ?? []
-  return answers.map(([error, answer]) => {
-    if (error) throw error
-    return answer
-  })
+  try {
+    const answers = (await client.pipeline(lines).exec()) ?? []
+    return answers.map(([error, answer]) => error ?? answer)
+  } catch (error) {
+    return commands.map(() => asError(error))
+  }
 }
 
 const optionsOf = (client: IoredisClient): KnownOptions => client.options

@@ -1,5 +1,12 @@
 import { AsideError } from 'drizzle-aside/store'
-import { type Command, type Connection, type ConnectionOptions, reconnectDelayMs } from './connection.ts'
+import {
+  asError,
+  type Command,
+  type ConnectionOptions,
+  type NodeConnection,
+  reconnectDelayMs,
+  withoutErrors,
+} from './connection.ts'
 import { FirstConnect } from './first-connect.ts'
 
 /** What the store uses of a node-redis client (`createClient()` of `redis` or `@redis/client`, 5 and 6). */
@@ -28,21 +35,27 @@ export function isNodeRedis(client: unknown): client is NodeRedisClient {
   return typeof known.isPubSubActive === 'boolean' && typeof known.isReady === 'boolean'
 }
 
-// Whatever the client's defaults are: strings, and no timer per command, which costs 3 to 5 times the throughput and
-// never fires for a command that was already sent. The deadline is ours.
-const STRINGS_WITHOUT_TIMER = { timeout: undefined, typeMapping: undefined }
+/**
+ * Whatever the client's defaults are: strings, and no timer per command, which costs 3 to 5 times the throughput and
+ * never fires for a command that was already sent. The deadline is ours.
+ */
+export const STRINGS_WITHOUT_TIMER = { timeout: undefined, typeMapping: undefined }
 
-export function connectNodeRedis(client: NodeRedisClient, options: ConnectionOptions): Connection {
+export function connectNodeRedis(client: NodeRedisClient, options: ConnectionOptions): NodeConnection {
   const own = options.duplicate ? duplicateOf(client, options.deadAfterMs) : asItIs(client)
   const first = options.duplicate ? new FirstConnect(own, () => own.connect()) : undefined
-  const keyPrefix = String(optionsOf(client).keyPrefix ?? '')
+  const keyPrefix = options.keyPrefix ?? String(optionsOf(client).keyPrefix ?? '')
   const send = (command: Command) => own.sendCommand(wordsOf(command, keyPrefix), STRINGS_WITHOUT_TIMER)
   // Commands of one tick leave in one write: node-redis sends on setImmediate.
-  const sendAll = (commands: readonly Command[]) => Promise.all(commands.map(send))
-  return {
+  const sendAll = (commands: readonly Command[]) => Promise.all(commands.map((command) => send(command).catch(asError)))
+  const runEach = (commands: readonly Command[]) => first?.waits()?.then(() => sendAll(commands)) ?? sendAll(commands)
+  const connection: NodeConnection = {
     keyPrefix,
+    buckets: 1,
     run: (command) => first?.waits()?.then(() => send(command)) ?? send(command),
-    runAll: (commands) => first?.waits()?.then(() => sendAll(commands)) ?? sendAll(commands),
+    runEach,
+    runAll: (commands) => runEach(commands).then(withoutErrors),
+    nodes: async () => [connection],
     onReady(opened) {
       own.on('ready', opened)
       return () => void own.off('ready', opened)
@@ -57,6 +70,7 @@ export function connectNodeRedis(client: NodeRedisClient, options: ConnectionOpt
       if (own !== client && own.isOpen) own.destroy()
     },
   }
+  return connection
 }
 
 /**
@@ -91,7 +105,7 @@ function asItIs(client: NodeRedisClient): NodeRedisClient {
 
 const optionsOf = (client: NodeRedisClient): KnownOptions => client.options ?? {}
 
-// sendCommand puts no prefix before keys.
-function wordsOf({ name, before = [], keys, args = [] }: Command, keyPrefix: string): string[] {
+/** sendCommand puts no prefix before keys. */
+export function wordsOf({ name, before = [], keys, args = [] }: Command, keyPrefix: string): string[] {
   return [name, ...before, ...(keyPrefix === '' ? keys : keys.map((key) => keyPrefix + key)), ...args]
 }

@@ -1,7 +1,7 @@
 import { AsideError, type NewStamp, type Store } from 'drizzle-aside/store'
 import type { Command, Connection } from './connection.ts'
 import { EntryWriter, wholeMs } from './expiry.ts'
-import type { ServerIncarnation } from './incarnation.ts'
+import type { KnownIncarnations } from './incarnation.ts'
 import { enterRegister, RegisterLooks } from './register.ts'
 
 // A command of many keys holds up everybody else on the server; several of them let others in between.
@@ -9,9 +9,10 @@ const KEYS_PER_UNLINK = 512
 const KEYS_PER_SCAN = '1000'
 
 /** The {@link Store} verbs as Redis commands. */
-export function storeOver(connection: Connection, incarnations: ServerIncarnation): Store {
+export function storeOver(connection: Connection, incarnations: KnownIncarnations): Store {
   const entries = new EntryWriter(connection)
   const looks = new RegisterLooks()
+  const incarnationOf = (key: string) => incarnations.of(key)
   let closed = false
   const open = () => {
     if (closed) throw closedError()
@@ -20,19 +21,21 @@ export function storeOver(connection: Connection, incarnations: ServerIncarnatio
   return {
     name: 'redis',
     processLocal: false,
+    buckets: connection.buckets,
     incarnations,
     // Not async: each promise between the reply and the reader is a turn that a lone hit waits for.
     read(keys) {
       if (closed) return Promise.reject(closedError())
       if (keys.length === 0) return Promise.resolve([])
       const values = connection.run({ name: 'MGET', keys }) as Promise<(string | null)[]>
-      const confirmed = incarnations.confirm()
+      const confirmed = incarnations.confirm(keys)
       return confirmed ? behind(values, confirmed) : values
     },
     async mint(stamps, ttlMs) {
       if (stamps.length === 0) return []
       const minted = open().runAll(mintCommands(stamps, wholeMs(ttlMs)))
-      const answers = await behind(minted, incarnations.confirm())
+      const confirmed = incarnations.confirm(stamps.map(({ key }) => key))
+      const answers = await behind(minted, confirmed)
       return answers.at(-1) as (string | null)[]
     },
     async write(key, text, ttlMs, keepAlive, stampTtlMs) {
@@ -44,8 +47,8 @@ export function storeOver(connection: Connection, incarnations: ServerIncarnatio
     },
     async enter(register, visit) {
       const to = open()
-      await incarnations.confirm()
-      const tag = incarnations.of()
+      await incarnations.confirm([register])
+      const tag = incarnations.of(register)
       if (tag === undefined) throw new Error('this Redis is a replica: it keeps no register')
       return enterRegister(to, register, visit, tag)
     },
@@ -53,9 +56,9 @@ export function storeOver(connection: Connection, incarnations: ServerIncarnatio
       const look = looks.at(registers)
       const removed = open().runAll([...unlinkCommands(keys), ...look.commands])
       // What is removed is removed, whoever it was that did it: then there is no register to go by.
-      const confirmed = incarnations.confirm()?.catch(() => undefined)
+      const confirmed = incarnations.confirm(registers)?.catch(() => undefined)
       const answers = await behind(removed, confirmed)
-      return look.read(answers.slice(-look.commands.length), incarnations.of())
+      return look.read(answers.slice(answers.length - look.commands.length), incarnationOf)
     },
     async clear(prefix) {
       await clearPrefix(open(), prefix)
@@ -109,12 +112,16 @@ function unlinkCommands(keys: readonly string[]): Command[] {
   return commands
 }
 
-/** SCAN may answer a key twice and always answers those that stay throughout, which is all that is asked for here. */
 async function clearPrefix(connection: Connection, prefix: string): Promise<void> {
+  for (const node of await connection.nodes()) await clearNode(connection, node, prefix)
+}
+
+/** SCAN may answer a key twice and always answers those that stay throughout, which is all that is asked for here. */
+async function clearNode(connection: Connection, node: Pick<Connection, 'run'>, prefix: string): Promise<void> {
   const args = ['MATCH', `${literal(connection.keyPrefix + prefix)}*`, 'COUNT', KEYS_PER_SCAN]
   let cursor = '0'
   do {
-    const answer = await connection.run({ name: 'SCAN', keys: [], args: [cursor, ...args] })
+    const answer = await node.run({ name: 'SCAN', keys: [], args: [cursor, ...args] })
     const [next, found] = answer as [string, string[]]
     await unlink(
       connection,

@@ -182,16 +182,18 @@ export class RegisterLooks {
   /** The commands of one look, to be sent behind others; and what their answers say. */
   at(registers: readonly string[]): {
     readonly commands: readonly Command[]
-    read(answers: readonly unknown[], incarnation: string | undefined): (RegisterSight | null)[]
+    read(answers: readonly unknown[], incarnationOf: (register: string) => string | undefined): (RegisterSight | null)[]
   } {
     const asksTime = registers.some((register) => !this.#grown.has(register))
     const looks = registers.map((register) => ({ name: 'HMGET', keys: [register], args: ['v', 'b', 'i'] }))
     return {
-      commands: asksTime ? [...looks, { name: 'TIME', keys: [] }] : looks,
-      read: (answers, incarnation) => {
-        const nowMs = asksTime ? timeOf(answers.at(-1)) : undefined
-        return registers.map((register, at) => this.#sightOf(register, answers[at] as Fields, incarnation, nowMs))
-      },
+      // By the clock of the node that has a register it was born.
+      commands: asksTime ? [...looks, ...registers.map((near) => ({ name: 'TIME', keys: [], near }))] : looks,
+      read: (answers, incarnationOf) =>
+        registers.map((register, at) => {
+          const nowMs = asksTime ? timeOf(answers[registers.length + at]) : undefined
+          return this.#sightOf(register, answers[at] as Fields, incarnationOf(register), nowMs)
+        }),
     }
   }
 
