@@ -56,7 +56,7 @@ describe('a long run', () => {
   test.runIf(process.env.MUTANTS === 'all')(
     'is seen to grow where a map is never emptied',
     async () => {
-      const soak = await runSoak({ seed, seconds: 60 }, [leak])
+      const soak = await runSoak({ seed, seconds: 40 }, [leak])
       console.log(told('a leak', soak))
       expect(isFlat(soak)).toBe(false)
     },
