@@ -15,12 +15,13 @@ export type {
   CompressionOptions,
   Duration,
   OutboxOptions,
+  ReplicaOptions,
   TableEntry,
   TableOptions,
 } from './options.ts'
 export { allTables, cached, outboxMigration, uncached } from './options.ts'
 export type { Clock } from './ports/clock.ts'
-export type { AsideEvent, Listener } from './ports/events.ts'
+export type { AsideEvent, Listener, ReplicaStep } from './ports/events.ts'
 export type { FillCounts } from './ports/fill-counts.ts'
 export type { MarkedPart, RegisterAnswer, RegisterSight, RegisterVisit, Store } from './ports/store.ts'
 export { type MemoryStats, type MemoryStore, type MemoryStoreOptions, memoryStore } from './stores/memory-store.ts'

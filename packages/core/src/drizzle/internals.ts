@@ -229,6 +229,10 @@ export interface Session {
   count(sql: SQL, token?: unknown): Promise<number>
 }
 
+/** The same session over another client of its driver; every session reads its `client` when it prepares (0.44, 0.45). */
+export const sessionOver = (session: Session, client: unknown): Session =>
+  Object.assign(Object.create(session) as Session, { client })
+
 export interface Database {
   readonly dialect: Dialect
   readonly session: Session

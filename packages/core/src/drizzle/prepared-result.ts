@@ -11,10 +11,12 @@ import {
   type Query,
   type ResultMapper,
   retellError,
+  type Session,
   Subquery,
 } from './internals.ts'
 import type { LazyQuery } from './lazy-sql.ts'
 import { mapRows } from './map-rows.ts'
+import { replicaReason } from './replica-fills.ts'
 import { fellIntoTransaction, type StatementContext, sessionGate } from './statement-context.ts'
 
 /** A select as the read path understands it. */
@@ -80,7 +82,8 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     if (isReason(params)) return this.runPlain(params, placeholders, token)
     const lookup = context.results.lookup(plan, { params, ttlMs, tags })
     if (typeof lookup === 'string') return this.runPlain(lookup, placeholders, token)
-    const answer = await context.results.read(lookup, this.loader(statement, plan, params, placeholders, token))
+    const load = this.loader(statement, plan, params, placeholders, token)
+    const answer = await context.results.read(lookup, load).catch(bypassOf)
     if ('bypass' in answer) return this.runPlain(answer.bypass, placeholders, token)
     return this.map(answer.rows)
   }
@@ -99,12 +102,14 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     placeholders: Record<string, unknown> | undefined,
     token: unknown,
   ): LoadRows {
-    const { client, write } = this.read.context
+    const { client, write, fills, session } = this.read.context
     const { begun } = client
+    const elsewhere = fills?.begin()
+    const load = (over: Session): Promise<ResultRows> => this.load(statement, plan, placeholders, token, over)
     return async (how) => {
       if (how === 'in-background' && client.begun !== begun) throw fellIntoTransaction
       try {
-        const rows = await this.load(statement, plan, placeholders, token)
+        const rows = await (elsewhere ? elsewhere(load) : load(session))
         // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
         return { rows, keep: client.begun === begun && statement.isUnchanged(placeholders, params) }
       } catch (error) {
@@ -119,10 +124,11 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     plan: ResultPlan,
     placeholders: Record<string, unknown> | undefined,
     token: unknown,
+    session: Session,
   ): Promise<ResultRows> {
     const { query } = this.read
     const wider = plan.adds.length > 0 ? statement.withColumns(plan.adds) : undefined
-    const run = (text: Query, name: string | undefined) => this.raw(text, name).execute(placeholders, token)
+    const run = (text: Query, name: string | undefined) => this.raw(session, text, name).execute(placeholders, token)
     if (wider) {
       try {
         return (await run(wider, undefined)) as ResultRows
@@ -134,9 +140,8 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     return (await run(query.compiled, this.read.name)) as ResultRows
   }
 
-  private raw(query: Query, name: string | undefined): PreparedQuery {
-    const { context, metadata } = this.read
-    return context.session.prepareQuery(query, undefined, name, true, asTheyAre, metadata)
+  private raw(session: Session, query: Query, name: string | undefined): PreparedQuery {
+    return session.prepareQuery(query, undefined, name, true, asTheyAre, this.read.metadata)
   }
 
   private map(rows: ResultRows): unknown {
@@ -169,6 +174,12 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
   override isResponseInArrayMode(): boolean {
     return true
   }
+}
+
+function bypassOf(error: unknown): { readonly bypass: BypassReason } {
+  const bypass = replicaReason(error)
+  if (bypass) return { bypass }
+  throw error
 }
 
 const lacksPrivilege = (error: unknown): boolean => (error as { cause?: { code?: unknown } }).cause?.code === '42501'
