@@ -12,7 +12,7 @@ import postgres from 'postgres'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type ManualClock, manualClock } from '../harness/clock.ts'
 import { countStatements, type StatementCount } from '../harness/counting.ts'
-import { type PrivatePair, privatePair, privatePostgres } from '../harness/databases.ts'
+import { type PrivatePair, privatePair } from '../harness/databases.ts'
 import { gate, gatedPool } from '../harness/gates.ts'
 import { descendantNamed } from '../harness/processes.ts'
 import { tcpProxy } from '../harness/tcp-proxy.ts'
@@ -225,14 +225,17 @@ describe('what a wrap over a replica is', () => {
   })
 
   test('another cluster, a primary, and the primary’s own client are no replicas', async () => {
-    const stranger = await privatePostgres(15)
+    const stranger = await privatePair(15)
     closing.push(() => stranger.stop())
-    await outside(stranger.url, itemsSetUp, `update items set label = 'elsewhere'`)
-    const other = await ready(openPool(stranger.url, primary.db))
+    await outside(stranger.primary.url, itemsSetUp, `update items set label = 'elsewhere'`)
+    await stranger.caughtUp()
     await itemRow(primary.db, 1)
-    for (let turn = 0; turn < 2; turn++) expect(await itemRow(other.db, 1)).toMatchObject([{ label: 'elsewhere' }])
+    for (const { url } of [stranger.primary, stranger.standby]) {
+      const other = await ready(openPool(url, primary.db))
+      for (let turn = 0; turn < 2; turn++) expect(await itemRow(other.db, 1)).toMatchObject([{ label: 'elsewhere' }])
+    }
     expect(await itemRow(primary.db, 1)).toMatchObject([{ label: 'old' }])
-    expect(primary.db.$aside.stats().bypassed).toEqual({ 'replica-unfit': 2 })
+    expect(primary.db.$aside.stats().bypassed).toEqual({ 'replica-unfit': 4 })
     expect(primary.db.$aside.health().remarks).toEqual([expect.stringContaining('no standby of its primary')])
     expect(() => withCache(drizzle(primary.pool), { primary: primary.db })).toThrow('ASIDE_BAD_OPTION')
     const replica = await ready(openPool(pair.standby.url, primary.db))
