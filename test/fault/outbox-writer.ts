@@ -1,5 +1,6 @@
 /**
- * A writer that never gets to its invalidation: `outbox-writer.ts <database> <redis> <namespace> transaction|autocommit`.
+ * A writer that never gets to its invalidation:
+ * `outbox-writer.ts <database> <redis> <namespace> transaction|autocommit outbox|none`.
  * Prints `committed` when the first removal would be sent, and waits there until it is killed.
  */
 import { redisStore } from '@drizzle-aside/redis'
@@ -11,7 +12,7 @@ import { createClient } from 'redis'
 import { gate, gatedStore } from '../harness/gates.ts'
 import { items, notes } from '../support/items.ts'
 
-const [database, redis, namespace, way] = process.argv.slice(2)
+const [database, redis, namespace, way, outbox] = process.argv.slice(2)
 const pool = new Pool({ connectionString: database })
 const client = createClient({ url: redis as string })
 await client.connect()
@@ -23,7 +24,8 @@ const store = gatedStore(redisStore(client), (point, { method }) => {
   return closed.pass()
 })
 const tables = [cached(items), cached(notes)]
-const options = { store, namespace: namespace as string, tables, outbox: 'always', invalidateDeadline: '1h' } as const
+const kept = outbox === 'outbox' ? ({ outbox: 'always' } as const) : {}
+const options = { store, namespace: namespace as string, tables, invalidateDeadline: '1h', ...kept } as const
 const db = withCache(drizzle(pool), options)
 await db.$aside.ready()
 writes = true

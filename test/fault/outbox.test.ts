@@ -66,10 +66,10 @@ async function drain(reader: App): Promise<void> {
 }
 
 /** Runs a writer until its COMMIT is done and its first removal is due, and kills it there. */
-async function killAfterCommit(way: string): Promise<void> {
+async function killAfterCommit(way: string, outbox: 'outbox' | 'none' = 'outbox'): Promise<void> {
   const script = fileURLToPath(new URL('./outbox-writer.ts', import.meta.url))
   const env = { ...process.env, TSX_TSCONFIG_PATH: fileURLToPath(new URL('../../tsconfig.json', import.meta.url)) }
-  const args = ['--import', 'tsx', script, database.url, redis.url, redis.namespace, way]
+  const args = ['--import', 'tsx', script, database.url, redis.url, redis.namespace, way, outbox]
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] })
   const gone = new Promise((resolve) => child.once('exit', resolve))
   const said = new Promise<string>((resolve) => child.stdout.once('data', (text) => resolve(String(text))))
@@ -97,6 +97,28 @@ test('E-crash: the same for a statement outside a transaction, whose row names t
   expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
   expect(await isHit(reader, 2)).toBe(false)
 })
+
+test.each(['transaction', 'autocommit'])(
+  'C7: a writer killed between its COMMIT and its invalidation, in a %s without outbox, leaves the old row for its time to live',
+  async (way) => {
+    const reader = await open(redis.url)
+    await warm(reader, 1, 2)
+    await killAfterCommit(way, 'none')
+    expect(await outside(database.url, 'select * from aside_outbox')).toEqual([])
+    expect(await byId(reader, 1)).toMatchObject([{ label: 'old' }])
+    const client = await createClient({ url: redis.url }).connect()
+    const entries = await client.keys(`da1:${redis.namespace}:*:E*`)
+    const lives = await Promise.all(entries.map((key) => client.pTTL(key)))
+    expect(lives.length).toBeGreaterThan(0)
+    // Five minutes, and the tenth by which lives differ.
+    for (const life of lives) expect([life > 0, life <= 5.5 * 60_000]).toEqual([true, true])
+    // Redis keeps its own time: its end is brought on.
+    await Promise.all(entries.map((key) => client.pExpire(key, 0)))
+    client.destroy()
+    expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
+    expect(await isHit(reader, 1)).toBe(true)
+  },
+)
 
 test('E-cut: a writer whose link to Redis is cut: the others know with their next look, he himself serves nothing', async () => {
   const proxy = await tcpProxy(redis.url)

@@ -123,7 +123,9 @@ export async function privatePair(line: PostgresLine, settings: string[] = []): 
     standby,
     link,
     caughtUp: async () => {
-      const [goal] = await askPostgres(primary.url, 'select pg_current_wal_insert_lsn()::text')
+      // A commit that waits for the disk takes everything along that was written before it.
+      await askPostgres(primary.url, `select pg_logical_emit_message(true, '', '')`)
+      const [goal] = await askPostgres(primary.url, 'select pg_current_wal_flush_lsn()::text')
       await untilTrue(standby.url, `select pg_last_wal_replay_lsn() >= '${goal}'`)
     },
     promote: async () => {

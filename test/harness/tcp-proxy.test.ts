@@ -154,3 +154,17 @@ describe('inspect', () => {
     await database.drop()
   })
 })
+
+test('moveTo sends new connections elsewhere and leaves open ones', async () => {
+  const other = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.end('elsewhere')
+  })
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
+  const before = await call()
+  await sayAndHear(before, 'still')
+  proxy.moveTo(`redis://127.0.0.1:${(other.address() as { port: number }).port}`)
+  await sayAndHear(before, ' here', 'still here')
+  await (await call()).hears('elsewhere')
+  await new Promise((resolve) => other.close(resolve))
+})

@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { type Aside, aside, cached, memoryStore, type WithAside, withCache } from 'drizzle-aside'
 import { eq, sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase, type NodePgQueryResultHKT } from 'drizzle-orm/node-postgres'
-import type { PgDatabase } from 'drizzle-orm/pg-core'
+import { type PgDatabase, withReplicas } from 'drizzle-orm/pg-core'
 import { drizzle as overPglite, type PgliteDatabase } from 'drizzle-orm/pglite'
 import { drizzle as overPostgresJs, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
 import type { Pool, QueryResult } from 'pg'
@@ -34,6 +34,18 @@ it('the wrapped db is assignable where the plain one was', () => {
   expectTypeOf(overJs).toExtend<PostgresJsDatabase<typeof surfaceSchema>>()
   const embedded = withCache(overPglite.mock({ schema: surfaceSchema }), options)
   expectTypeOf(embedded).toExtend<PgliteDatabase<typeof surfaceSchema>>()
+})
+
+it('a wrap over a replica is of the type of the replica, and takes its primary and nothing else', () => {
+  const replica = drizzle.mock({ schema: surfaceSchema }) as unknown as Plain
+  const wrap = () => withCache(replica, { primary: db })
+  expectTypeOf(wrap).returns.toEqualTypeOf<WithAside<Plain>>()
+  const both = () => withReplicas(db, [wrap()])
+  expectTypeOf(both().select().from(users)).toExtend<PromiseLike<(typeof users.$inferSelect)[]>>()
+  // @ts-expect-error a plain db has no store
+  expect(() => withCache(replica, { primary: plain })).toThrow('ASIDE_NOT_WRAPPED')
+  // @ts-expect-error its options are the primary's
+  expect(() => withCache(replica, { primary: db, namespace: 'x' })).toThrow('ASIDE_UNKNOWN_OPTION')
 })
 
 it('inference is untouched', () => {

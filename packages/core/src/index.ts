@@ -22,13 +22,14 @@ export type {
   CompressionOptions,
   Duration,
   OutboxOptions,
+  ReplicaOptions,
   StaleOptions,
   TableEntry,
   TableOptions,
 } from './options.ts'
 export { allTables, cached, outboxMigration, uncached } from './options.ts'
 export type { Clock } from './ports/clock.ts'
-export type { AsideEvent, Listener } from './ports/events.ts'
+export type { AsideEvent, Listener, ReplicaStep } from './ports/events.ts'
 export type { FillCounts } from './ports/fill-counts.ts'
 export type {
   FailoverGuard,

@@ -184,6 +184,15 @@ export interface AsideOptions {
   clock?: Clock
 }
 
+/** What `withCache` takes for a read replica. */
+export interface ReplicaOptions {
+  /**
+   * The wrapped db over the primary that the replica follows: the store, the namespace, the tables and all other options are
+   * taken from it. Both must be physical copies of one cluster; for several replicas wrap each.
+   */
+  primary: { readonly $aside: unknown }
+}
+
 /**
  * Lists a table as cached.
  *
@@ -381,6 +390,11 @@ export function resolveOptions(options: AsideOptions): ResolvedOptions {
     rereadMs: milliseconds(options.catalogReread ?? 30_000, 'catalogReread'),
     clock: options.clock,
   }
+}
+
+/** A wrap over a replica has no options of its own. */
+export function refuseMore(options: ReplicaOptions): void {
+  checkNames('withCache with a primary', options, ['primary'])
 }
 
 function tokenWait(fillToken: unknown): number | undefined {

@@ -1,12 +1,17 @@
 import type { Table } from 'drizzle-orm'
+import { FreshReading } from './catalog/fresh-reading.ts'
 import { type Catalog, type ChangeInfo, openCatalog } from './catalog/open-catalog.ts'
+import { ReadIndex } from './catalog/read-index.ts'
+import { parsePosition, parseReplica, positionQuery, replicaQuery } from './catalog/replica-query.ts'
 import { createHandle } from './drizzle/aside-handle.ts'
 import { type ClientState, claimClient, clientState, releaseClient } from './drizzle/client-state.ts'
 import { declaredTable } from './drizzle/declared-table.ts'
 import type { Explanation } from './drizzle/explain-statement.ts'
-import { checkDrizzle, type Database } from './drizzle/internals.ts'
+import { checkDrizzle, type Database, type Session } from './drizzle/internals.ts'
 import { Naming } from './drizzle/naming.ts'
+import type { Server } from './drizzle/on-one-connection.ts'
 import type { SessionEffect } from './drizzle/prepared-raw.ts'
+import { ReplicaFills } from './drizzle/replica-fills.ts'
 import { carefulRunner, outsideRunner, sampleParsers } from './drizzle/run-outside.ts'
 import { type TableShape, tableShapes } from './drizzle/table-shape.ts'
 import type { WarmOptions, WarmQuery, WarmSummary } from './drizzle/warm-queries.ts'
@@ -29,6 +34,7 @@ import { createPayloads, type Payloads } from './model/payload.ts'
 import type { BypassReason, EpochReason } from './model/reasons.ts'
 import type { TableSettings } from './model/record.ts'
 import { type Registration, registrationOf, type SchemeColumns, unionFacets } from './model/registration.ts'
+import { judgeReplica, type PrimaryPosition, type ReplicaSight, sessionText } from './model/replica.ts'
 import type { SchemaDifference } from './model/schema-difference.ts'
 import type { SealKey } from './model/seal.ts'
 import type { RefreshSettings } from './model/timing.ts'
@@ -37,7 +43,9 @@ import {
   type AsideOptions,
   type Duration,
   milliseconds,
+  type ReplicaOptions,
   type ResolvedOptions,
+  refuseMore,
   resolveOptions,
   staleAge,
   type TableOptions,
@@ -182,16 +190,43 @@ export type WithAside<Db> = Db & { readonly $aside: Aside<Db> }
  *
  * @throws AsideError with a code for every set-up mistake; see {@link AsideOptions}.
  */
-export function withCache<Db extends { readonly _: { readonly session: unknown } }>(
-  db: Db,
-  options: AsideOptions,
-): WithAside<Db> {
+export function withCache<Db extends Wrappable>(db: Db, options: AsideOptions): WithAside<Db>
+/**
+ * Wraps a db over a read replica, a physical standby: its reads are served from the store of the wrapped primary, and
+ * what it answers is kept where it had replayed all that was committed; else the primary is asked. Everything else, `$aside`
+ * too, is the primary's, but `close()`, which ends the cache for the replica alone.
+ *
+ * @example
+ * const primary = withCache(drizzle(pool), { tables: [cached(users)] })
+ * const db = withReplicas(primary, [withCache(drizzle(replicaPool), { primary })])
+ *
+ * @throws AsideError `ASIDE_NOT_WRAPPED` where `primary` is not what `withCache` returned for a primary, and as above.
+ */
+export function withCache<Db extends Wrappable>(replica: Db, options: ReplicaOptions): WithAside<Db>
+export function withCache<Db extends Wrappable>(db: Db, options: AsideOptions | ReplicaOptions): WithAside<Db> {
   const kind = checkDrizzle(db)
-  const resolved = resolveOptions(options)
   const real = db as unknown as Database
+  if ('primary' in options) {
+    refuseMore(options)
+    refuseTwice(real)
+    return engineOf(options.primary).wrapReplica(db, clientState(real.session, kind))
+  }
+  const resolved = resolveOptions(options)
   refuseTwice(real)
   const engine = new Engine(real, clientState(real.session, kind), resolved)
   return engine.wrap(db) as WithAside<Db>
+}
+
+type Wrappable = { readonly _: { readonly session: unknown } }
+
+/** By the handles of wrapped primaries. */
+const engines = new WeakMap<object, Engine>()
+
+function engineOf(primary: unknown): Engine {
+  const engine = engines.get(aside(primary))
+  if (engine) return engine
+  const advice = 'Pass the db that withCache returned for the primary.'
+  throw new AsideError('ASIDE_NOT_WRAPPED', `primary is itself a wrap over a replica. ${advice}`)
 }
 
 /**
@@ -314,6 +349,33 @@ interface Listed {
   readonly affects: readonly TableShape[] | undefined
 }
 
+/** What a wrap over a replica has of its own: what was last seen of it, and how its answers are named. */
+interface ReplicaSeen {
+  readonly sight: ReplicaSight
+  readonly session: string
+  readonly identity: PayloadIdentity
+  readonly textIsExact: boolean
+}
+
+/** What a read path decides from: of the primary, or of a replica. */
+interface ReadOver {
+  facts(): CatalogFacts | undefined
+  /** The same, and wakes nobody. */
+  knownFacts(): CatalogFacts | undefined
+  identity(): PayloadIdentity | undefined
+  gate(): BypassReason | undefined
+  readonly limit: FillLimit
+  readonly refreshes: Refreshes
+}
+
+interface ReplicaWrap {
+  readonly seen: FreshReading<ReplicaSeen>
+  readonly refreshes: Refreshes
+  readonly reader: RecordReader
+  closed: boolean
+  close(): Promise<void>
+}
+
 /** Puts the wings together for one wrapped db. */
 class Engine {
   readonly #options: ResolvedOptions
@@ -353,6 +415,9 @@ class Engine {
   readonly #registrar: KnowsOthers
   readonly #idle: boolean
   readonly #release: () => void
+  readonly #primary: Server
+  readonly #replicas = new Set<ReplicaWrap>()
+  readonly #position: ReadIndex<PrimaryPosition>
   #identity: PayloadIdentity | undefined
   #textIsExact = true
   #serverChanges = 0
@@ -362,11 +427,12 @@ class Engine {
   constructor(real: Database, client: ClientState, options: ResolvedOptions) {
     this.#options = options
     this.#client = client
+    this.#primary = { session: real.session, client }
     this.#clock = options.clock ?? systemClock
     this.#payloads = createPayloads(options)
     if (options.on) this.#voice.listen(options.on)
     this.#store = options.store ?? defaultStore(options.namespace, this.#clock)
-    refuseOtherStore(real, this.#store)
+    refuseOtherStore(real.session, this.#store)
     this.#release = () => releaseClient(real.session)
     // On a shared store others may cache what this configuration does not.
     this.#idle = this.#store.processLocal && options.entries !== 'all' && options.entries.every(({ cached }) => !cached)
@@ -384,6 +450,7 @@ class Engine {
     this.#naming = new Naming(real.dialect)
     this.#listed = listTables(options, this.#shape)
     const run = outsideRunner(real.session)
+    this.#position = new ReadIndex(async () => parsePosition(textOf(await run(positionQuery))))
     this.#catalog = openCatalog({
       // What the driver makes of values is known before the first facts are.
       run: async (sql) => {
@@ -405,12 +472,20 @@ class Engine {
     })
     this.#registrar = this.#createRegistrar()
     this.#outbox = this.#createOutbox(carefulRunner(real.session, client))
-    this.#reader = this.#createReader()
+    const own: ReadOver = {
+      facts: () => this.#facts(),
+      knownFacts: () => this.#catalog.facts,
+      identity: () => this.#identity,
+      gate: () => this.#gate(),
+      limit: this.#limit,
+      refreshes: this.#refreshes,
+    }
+    this.#reader = this.#createReader(own)
     this.#write = this.#createWrite()
     this.#peekWith = { store: this.#shared.guard, payloads: this.#payloads }
-    this.#read = new RecordReadPath(this.#readTools())
-    this.#results = new ResultPath(this.#resultTools())
-    this.#lastKnown = this.#createLastKnown()
+    this.#read = new RecordReadPath(this.#readTools(own, this.#reader.read))
+    this.#results = new ResultPath(this.#resultTools(own))
+    this.#lastKnown = this.#createLastKnown(own)
     if (this.#store.processLocal && !options.store) this.#announceLocal()
   }
 
@@ -478,8 +553,159 @@ class Engine {
       call: {},
       shape: this.#shape,
       effectOf: (text) => this.#effectOf(text),
-      handle: (session, database) => createHandle(database, session, this.#verbs()),
+      fills: undefined,
+      handle: (session, database) => {
+        const handle = createHandle(database, session, this.#verbs())
+        engines.set(handle, this)
+        return handle
+      },
     })
+  }
+
+  // —— replicas ——
+
+  /** Everything is this engine's but where reads run, how their answers are named, and how many run at a time. */
+  wrapReplica<Db>(db: Db, client: ClientState): WithAside<Db> {
+    const { session, dialect } = db as unknown as Database
+    const server: Server = { session, client }
+    if (server.session.client === this.#primary.session.client)
+      throw new AsideError('ASIDE_BAD_OPTION', 'primary is over this very client. A replica has a client of its own.')
+    refuseOtherStore(server.session, this.#store)
+    const limit = fillLimitOf(server.client, this.#options, this.#clock)
+    const refreshes = new Refreshes({ limit, clock: this.#clock, voice: this.#voice })
+    const seen = this.#watchReplica(server)
+    const facts = this.#replicaFacts(seen)
+    const over: ReadOver = {
+      facts: () => facts(this.#facts()),
+      knownFacts: () => facts(this.#catalog.facts),
+      identity: () => seen.value?.identity,
+      gate: () => (replica.closed ? 'closed' : (this.#gate() ?? this.#replicaGate(seen))),
+      limit,
+      refreshes,
+    }
+    const replica: ReplicaWrap = {
+      seen,
+      refreshes,
+      reader: this.#createReader(over),
+      closed: false,
+      close: async () => {
+        if (replica.closed) return
+        replica.closed = true
+        await refreshes.end()
+        seen.close()
+        this.#replicas.delete(replica)
+        releaseClient(server.session)
+      },
+    }
+    this.#replicas.add(replica)
+    return wrapDatabase(db, {
+      client: server.client,
+      read: new RecordReadPath(this.#readTools(over, replica.reader.read, new Map())),
+      results: new ResultPath(this.#resultTools(over)),
+      naming: new Naming(dialect),
+      write: this.#write,
+      call: {},
+      shape: tableShapes(dialect),
+      effectOf: (text) => this.#effectOf(text),
+      fills: this.#createFills(server, seen),
+      // Whose primary is down asks the replica.
+      lastKnown: undefined,
+      handle: (session, database) =>
+        createHandle(database, session, { ...this.#verbs(), ...this.#replicaVerbs(replica) }),
+    }) as WithAside<Db>
+  }
+
+  #replicaVerbs(replica: ReplicaWrap) {
+    return {
+      ready: async (options?: { reload?: boolean }) => {
+        await this.#verbs().ready(options)
+        if (options?.reload || !replica.seen.value) await replica.seen.renew()
+      },
+      close: () => replica.close(),
+    }
+  }
+
+  #watchReplica({ session, client }: Server): FreshReading<ReplicaSeen> {
+    const run = outsideRunner(session)
+    let last: ReplicaSeen | undefined
+    return new FreshReading({
+      read: async () => {
+        const sight = parseReplica(textOf(await run(replicaQuery)))
+        const { text, textIsExact } = await sampleParsers(run)
+        const parsers = digest(text)
+        const seen = { sight, session: sessionText(sight), textIsExact }
+        const isSame = last?.session === seen.session && last.identity.parsers === parsers
+        const { namespace } = this.#options
+        const { kind, instance } = client
+        const sealing = this.#payloads.mark
+        // The same object for the same names: what was decided for it is kept.
+        const identity = isSame ? last?.identity : undefined
+        last = { ...seen, identity: identity ?? { namespace, driver: kind, parsers, instance, sealing } }
+        return last
+      },
+      failed: (error) => this.#emit({ type: 'replicaFailed', step: 'replica', error }),
+      clock: this.#clock,
+      rereadMs: this.#options.rereadMs * REREAD_EARLY,
+      staleMs: this.#options.rereadMs,
+    })
+  }
+
+  /** The primary's facts, as a session of the replica finds them: its settings, and the schemas that it looks into. */
+  #replicaFacts(seen: FreshReading<ReplicaSeen>) {
+    let known: { readonly of: CatalogFacts; readonly session: string; readonly facts: CatalogFacts } | undefined
+    return (facts: CatalogFacts | undefined): CatalogFacts | undefined => {
+      const { value } = seen
+      if (!facts || !value) return undefined
+      if (known?.of !== facts || known.session !== value.session) {
+        const { environment, schemas } = value.sight
+        const same = sessionText(facts) === value.session
+        known = { of: facts, session: value.session, facts: same ? facts : { ...facts, environment, schemas } }
+      }
+      return known.facts
+    }
+  }
+
+  #replicaGate(seen: FreshReading<ReplicaSeen>): BypassReason | undefined {
+    seen.want()
+    const { value } = seen
+    const { facts } = this.#catalog
+    if (!value || !facts) return 'starting'
+    if (isUnfit(value, facts)) return 'replica-unfit'
+    return value.textIsExact ? undefined : 'catalog-unknown'
+  }
+
+  #createFills(replica: Server, seen: FreshReading<ReplicaSeen>): ReplicaFills {
+    return new ReplicaFills({
+      replica,
+      primary: this.#primary,
+      clock: this.#clock,
+      statusQuery: replicaQuery,
+      sessionText: () => seen.value?.session,
+      isShared: () => this.#namesAlike(seen.value),
+      position: () => this.#position.ask(),
+      judge: (status, position) => {
+        const sight = parseReplica(status)
+        const facts = this.#catalog.facts
+        // Who answers as the primary is not whom the facts are about: they are read again.
+        const moved = facts && facts.timeline !== position.timeline
+        if (moved) this.#catalog.expire('moved')
+        return { verdict: moved ? 'behind' : judgeReplica(sight, position), session: sessionText(sight) }
+      },
+      doubt: () => seen.expire(),
+      inTurn: (query) => this.#limit.run(query).answer,
+      fromPrimary: () => this.#emit({ type: 'replicaBehind' }),
+      failed: (step, error) => this.#emit({ type: 'replicaFailed', step, error }),
+    })
+  }
+
+  /** True where the same question has the same name over both servers, and so the same answer. */
+  #namesAlike(seen: ReplicaSeen | undefined): boolean {
+    const { facts } = this.#catalog
+    if (!seen || !facts || !this.#identity || seen.session !== sessionText(facts)) return false
+    const { driver, parsers, instance } = seen.identity
+    return (
+      driver === this.#identity.driver && parsers === this.#identity.parsers && instance === this.#identity.instance
+    )
   }
 
   #facts(): CatalogFacts | undefined {
@@ -875,7 +1101,7 @@ class Engine {
       maxTouched: (relation) => this.#settings(relation)?.maxTouched ?? 1000,
       removing: (losses) => this.#shared.drops.removing(losses),
       deliver: (batch) => {
-        for (const { keys } of batch.tables) if (keys !== 'all') this.#reader.forget(keys)
+        for (const { keys } of batch.tables) if (keys !== 'all') this.#forget(keys)
         return this.#delivery.deliver(batch)
       },
       defer: (changes) => this.#deferred.absorb(changes),
@@ -885,7 +1111,12 @@ class Engine {
     })
   }
 
-  #createReader(): RecordReader {
+  #forget(stamps: readonly string[]): void {
+    this.#reader.forget(stamps)
+    for (const { reader } of this.#replicas) reader.forget(stamps)
+  }
+
+  #createReader({ limit, refreshes }: ReadOver): RecordReader {
     return createRecordReader({
       store: this.#shared.guard,
       clock: this.#clock,
@@ -894,8 +1125,8 @@ class Engine {
       stampTtlMs: this.#stampTtl(),
       closed: () => this.#pending() || this.#closed || this.#registrar.refuses() !== undefined,
       random: Math.random,
-      limit: this.#limit,
-      refreshes: this.#refreshes,
+      limit,
+      refreshes,
       tokens: this.#tokens,
     })
   }
@@ -905,24 +1136,28 @@ class Engine {
     return new FillTokens({ store: this.#shared.guard, clock: this.#clock, voice: this.#voice, waitMs })
   }
 
-  #readTools(): ReadPathWith {
+  #readTools(
+    { facts, knownFacts, identity, gate }: ReadOver,
+    read: RecordReader['read'],
+    lost = this.#lost,
+  ): ReadPathWith {
     return {
       voice: this.#voice,
-      facts: () => this.#facts(),
-      knownFacts: () => this.#catalog.facts,
-      gate: () => this.#gate(),
+      facts,
+      knownFacts,
+      gate,
       blocks: (table) => this.#blocks(table),
       settings: (relation) => this.#settings(relation),
       schemes: (relation, facts) => this.#ownSchemes(relation, facts),
       keys: (relation, facts) => this.#keys(relation, facts),
-      identity: () => this.#identity,
+      identity,
       match: matchKey,
-      read: this.#reader.read,
-      lost: this.#lost,
+      read,
+      lost,
     }
   }
 
-  #resultTools(): ResultPathWith {
+  #resultTools({ facts, identity, limit, refreshes }: ReadOver): ResultPathWith {
     const reading = selectCache()
     const reader = createResultReader({
       store: this.#shared.guard,
@@ -933,13 +1168,13 @@ class Engine {
       drops: this.#shared.drops,
       closed: () => this.#pending() || this.#closed,
       random: Math.random,
-      limit: this.#limit,
-      refreshes: this.#refreshes,
+      limit,
+      refreshes,
       tokens: this.#tokens,
     })
     return {
-      facts: () => this.#facts(),
-      identity: () => this.#identity,
+      facts,
+      identity,
       settings: (relation) => this.#settings(relation),
       schemes: (relation, facts) => this.#ownSchemes(relation, facts),
       facets: (relation, facts) => this.#ownFacets(relation, facts),
@@ -957,7 +1192,7 @@ class Engine {
     }
   }
 
-  #createLastKnown(): LastKnownPort | undefined {
+  #createLastKnown(over: ReadOver): LastKnownPort | undefined {
     const longest = this.#longestStale()
     if (longest === undefined) return undefined
     const own = ownWritesOf(this.#store, this.#clock)
@@ -975,10 +1210,9 @@ class Engine {
     const blocks = (table: RelationId) => (this.#registrar.blocks(table) ? 'scheme-new' : undefined)
     const gate = () => this.#isOff() ?? this.#gateUnder(facts())
     return {
-      read: new RecordReadPath({ ...this.#readTools(), facts, knownFacts: facts, gate, blocks, read: rows }),
+      read: new RecordReadPath({ ...this.#readTools({ ...over, facts, knownFacts: facts, gate }, rows), blocks }),
       results: new ResultPath({
-        ...this.#resultTools(),
-        facts,
+        ...this.#resultTools({ ...over, facts }),
         blocks,
         reader: { read: result, peek: async () => 'unknown' },
       }),
@@ -1176,12 +1410,16 @@ class Engine {
         'A session setting was changed outside a transaction: reads bypass the cache. Use SET LOCAL in a transaction.',
       )
     if (this.#catalog.facts?.standby) remarks.push('This server is a standby: it is never a source of cached rows.')
+    const { facts } = this.#catalog
+    if (facts && [...this.#replicas].some(({ seen: { value } }) => value && isUnfit(value, facts)))
+      remarks.push('A wrap over a replica is no standby of its primary: its reads bypass the cache. Check its client.')
     return remarks
   }
 
   async #close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
+    for (const replica of this.#replicas) await replica.close()
     await this.#refreshes.end()
     await this.#unknown.close()
     await this.#registrar.close()
@@ -1200,8 +1438,15 @@ class Engine {
   }
 }
 
-function refuseOtherStore(real: Database, store: Store): void {
-  if (claimClient(real.session, store)) return
+/** It can never be current: where it is in the log of another cluster, or in one that it writes itself, says nothing. */
+const isUnfit = ({ sight }: ReplicaSeen, { systemIdentifier }: CatalogFacts): boolean =>
+  !sight.standby || sight.systemIdentifier !== systemIdentifier
+
+/** The only text of an answer. */
+const textOf = (rows: readonly (readonly unknown[])[]): string => String(rows[0]?.[0])
+
+function refuseOtherStore(session: Session, store: Store): void {
+  if (claimClient(session, store)) return
   const advice = 'Use one store object for every wrap of a client.'
   throw new AsideError('ASIDE_CLIENT_WRAPPED_TWICE', `This client is wrapped with another store already. ${advice}`)
 }

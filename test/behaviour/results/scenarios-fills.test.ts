@@ -2,7 +2,7 @@
  * A fill against an invalidation (SCENARIOS A) for answers that are kept as a whole: lists, joins, aggregates, relational
  * queries. A fill is held at a gate while a writer changes what it has read.
  *
- * Of A7 only what one primary has: fills by a replica behind a read index are later work (DESIGN 4.10).
+ * Of A7 only what a replica that is not wrapped may do: the others are in test/fault/replicas.test.ts.
  */
 import { eq } from 'drizzle-orm'
 import { withReplicas } from 'drizzle-orm/pg-core'

@@ -42,6 +42,19 @@ const foreignKeys = `(select true as conenforced, false as conperiod) as older
       c.convalidated and conenforced and not conperiod as holds, c.conparentid <> 0 as cloned
     from pg_catalog.pg_constraint c where c.contype = 'f')`
 
+/** What of a session may change an answer, in the order of `environmentOf`. */
+export const environmentList = `json_build_array(current_user, ${[
+  'search_path',
+  'TimeZone',
+  'DateStyle',
+  'IntervalStyle',
+  'bytea_output',
+  'extra_float_digits',
+  'default_text_search_config',
+]
+  .map((name) => `current_setting('${name}')`)
+  .join(', ')})`
+
 /**
  * Which life of the server this is, to the microsecond, readable by an ordinary role. A start of the server begins one, and
  * so does a crash recovery, which may lose commits of `synchronous_commit = off`: where a single backend crashes the server
@@ -252,9 +265,7 @@ looks as materialized (
 select json_build_object(
   'server', json_build_array(current_setting('server_version_num')::int, pg_is_in_recovery(), current_database(),
     coalesce(host(inet_server_addr()) || ':' || inet_server_port(), ''), ${incarnation}),
-  'environment', json_build_array(current_user, current_setting('search_path'), current_setting('TimeZone'),
-    current_setting('DateStyle'), current_setting('IntervalStyle'), current_setting('bytea_output'),
-    current_setting('extra_float_digits'), current_setting('default_text_search_config')),
+  'environment', ${environmentList},
   'schemas', current_schemas(true),
   'quiet', (select json_agg(q.proname order by q.proname)
     from (select fn.proname from fn group by fn.proname having not bool_or(fn.mood = 'volatile')) q),

@@ -65,7 +65,7 @@ export function parseCatalog(text: string, identity: ServerIdentity, version: nu
   return { facts, marks }
 }
 
-function environmentOf(settings: readonly string[]): SessionEnvironment {
+export function environmentOf(settings: readonly string[]): SessionEnvironment {
   const [currentUser, searchPath, timeZone, dateStyle, intervalStyle, byteaOutput, extraFloatDigits, textSearchConfig] =
     settings.map(asText)
   return {

@@ -229,6 +229,10 @@ export interface Session {
   count(sql: SQL, token?: unknown): Promise<number>
 }
 
+/** The same session over another client of its driver; every session reads its `client` when it prepares (0.44, 0.45). */
+export const sessionOver = (session: Session, client: unknown): Session =>
+  Object.assign(Object.create(session) as Session, { client })
+
 /** A connection of a pool of `pg`, as far as {@link transactionOfOurs} has to do with it. */
 interface PoolConnection {
   on(event: 'error', listener: () => void): unknown

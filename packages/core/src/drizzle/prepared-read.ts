@@ -1,6 +1,6 @@
 import { PgPreparedQuery } from 'drizzle-orm/pg-core'
 import type { BypassReason } from '../model/reasons.ts'
-import type { LoadRecords, Lookup, LookupAnswer, RecordRow, RecordSource } from '../model/record.ts'
+import type { LoadRecords, Lookup, LookupAnswer, LookupKey, RecordRow, RecordSource } from '../model/record.ts'
 import type { LastKnownPort } from '../ports/last-known.ts'
 import type { MatchedKeys } from '../ports/paths.ts'
 import { decode, type Field, type PreparedQuery, type Query, type ResultMapper } from './internals.ts'
@@ -10,6 +10,7 @@ import { loadRecords } from './load-records.ts'
 import { mapRows } from './map-rows.ts'
 import { PreparedResult } from './prepared-result.ts'
 import { everyColumn, type RecordQuestion } from './record-question.ts'
+import { replicaReason } from './replica-fills.ts'
 import { sortRows } from './sort-rows.ts'
 import { fellIntoTransaction, type StatementContext, sessionGate } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
@@ -207,10 +208,14 @@ const asksNobody: LoadRecords = () => Promise.reject(new Error('What is known is
 function loader({ context, question }: AnswersRead, plan: PlannedRead): LoadRecords {
   const { source, scheme } = plan.lookup
   const { begun } = context.client
+  const elsewhere = context.fills?.begin()
+  const load = (missing: readonly LookupKey[], by: StatementContext) =>
+    loadRecords(by, question.shape, source, scheme, missing)
   return async (missing) => {
     // It may have waited for its turn; and a fill in the background has no business in somebody's transaction.
     if (context.client.begun !== begun) throw fellIntoTransaction
-    const rows = await loadRecords(context, question.shape, source, scheme, missing).catch((error) => {
+    const loading = elsewhere ? elsewhere((session) => load(missing, { ...context, session })) : load(missing, context)
+    const rows = await loading.catch((error) => {
       context.write.noteError(error)
       throw error
     })
@@ -224,6 +229,8 @@ function loader({ context, question }: AnswersRead, plan: PlannedRead): LoadReco
 /** The statement as written decides: it answers, or fails with the error that the user would have seen. */
 function hearFailure(context: StatementContext, source: RecordSource, error: unknown): BypassReason {
   if (error === fellIntoTransaction) return 'in-transaction'
+  const reason = replicaReason(error)
+  if (reason) return reason
   noteFailure(context, source, error)
   return 'load-failed'
 }

@@ -13,11 +13,13 @@ import {
   type Query,
   type ResultMapper,
   retellError,
+  type Session,
   Subquery,
 } from './internals.ts'
 import { byLastKnown, type LastAnswer, orLastKnown } from './last-known-answer.ts'
 import type { LazyQuery } from './lazy-sql.ts'
 import { mapRows } from './map-rows.ts'
+import { replicaReason } from './replica-fills.ts'
 import { fellIntoTransaction, type StatementContext, sessionGate } from './statement-context.ts'
 
 /** A select as the read path understands it. */
@@ -92,7 +94,7 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
       if (known) return known.result
       // Others were not answered: the error of this statement is its own.
       if (error === stillDown) return this.askDatabase('database-down', placeholders, token)
-      throw error
+      answer = bypassOf(error)
     }
     if ('bypass' in answer) return this.runPlain(answer.bypass, placeholders, token)
     return this.map(answer.rows)
@@ -146,12 +148,14 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     token: unknown,
   ): LoadRows {
     const { context } = this.read
-    const { client, write } = context
+    const { client, write, fills, session } = context
     const { begun } = client
+    const elsewhere = fills?.begin()
+    const load = (over: Session): Promise<ResultRows> => this.load(statement, plan, placeholders, token, over)
     return async (how) => {
       if (how === 'in-background' && client.begun !== begun) throw fellIntoTransaction
       try {
-        const rows = await this.load(statement, plan, placeholders, token)
+        const rows = await (elsewhere ? elsewhere(load) : load(session))
         context.lastKnown?.answered()
         // On one connection for everybody the query may have fallen into a transaction begun since the gate was asked.
         return { rows, keep: client.begun === begun && statement.isUnchanged(placeholders, params) }
@@ -167,10 +171,11 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     plan: ResultPlan,
     placeholders: Record<string, unknown> | undefined,
     token: unknown,
+    session: Session,
   ): Promise<ResultRows> {
     const { query } = this.read
     const wider = plan.adds.length > 0 ? statement.withColumns(plan.adds) : undefined
-    const run = (text: Query, name: string | undefined) => this.raw(text, name).execute(placeholders, token)
+    const run = (text: Query, name: string | undefined) => this.raw(session, text, name).execute(placeholders, token)
     if (wider) {
       try {
         return (await run(wider, undefined)) as ResultRows
@@ -182,9 +187,8 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
     return (await run(query.compiled, this.read.name)) as ResultRows
   }
 
-  private raw(query: Query, name: string | undefined): PreparedQuery {
-    const { context, metadata } = this.read
-    return context.session.prepareQuery(query, undefined, name, true, asTheyAre, metadata)
+  private raw(session: Session, query: Query, name: string | undefined): PreparedQuery {
+    return session.prepareQuery(query, undefined, name, true, asTheyAre, this.read.metadata)
   }
 
   private map(rows: ResultRows): unknown {
@@ -220,6 +224,12 @@ export class PreparedResult extends (PgPreparedQuery as unknown as new (query: Q
 }
 
 const asksNobody: LoadRows = () => Promise.reject(new Error('What is known is read from the store alone.'))
+
+function bypassOf(error: unknown): { readonly bypass: BypassReason } {
+  const bypass = replicaReason(error)
+  if (bypass) return { bypass }
+  throw error
+}
 
 const lacksPrivilege = (error: unknown): boolean => (error as { cause?: { code?: unknown } }).cause?.code === '42501'
 

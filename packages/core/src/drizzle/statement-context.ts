@@ -4,6 +4,7 @@ import type { NamedTable, ReadPath, ResultPort, Scope, WritePath } from '../port
 import type { ClientState } from './client-state.ts'
 import type { Dialect, Session } from './internals.ts'
 import type { Naming } from './naming.ts'
+import type { ReplicaFills } from './replica-fills.ts'
 import type { TableShape } from './table-shape.ts'
 
 /** What the user said for all statements of one handle (`$aside.with(…)`). */
@@ -29,6 +30,8 @@ export interface StatementContext {
   /** Undefined where no table is served while the database is down. */
   readonly lastKnown: LastKnownPort | undefined
   readonly call: CallOptions
+  /** For a wrap over a replica: where the queries of misses run. */
+  readonly fills: ReplicaFills | undefined
   /** The transaction that the session belongs to; undefined: autocommit. */
   readonly scope: Scope | undefined
   shape(table: object): TableShape

@@ -52,6 +52,18 @@ const bypasses: Readonly<Record<BypassReason, ToldReason>> = {
     advice: 'use SET LOCAL inside a transaction',
   },
   standby: { because: 'this server is a standby and may lag behind' },
+  'replica-behind': {
+    because:
+      'the replica has not replayed all that was committed, and the primary may not answer for it, as its session is another one',
+    advice: 'give both connections the same role and settings',
+  },
+  'replica-failed': {
+    because: 'the replica or its primary could not be asked how far it is; see the event replicaFailed',
+  },
+  'replica-unfit': {
+    because: 'this server is no standby of the primary that the wrap was given',
+    advice: 'wrap it with the primary that it follows',
+  },
   'switched-off': { because: "db.$aside.reads('off') was called", advice: "db.$aside.reads('on')" },
   'cache-false': { because: 'this query said so: $withCache(false), a tag, or $aside.with({ cache: false })' },
   'pending-delivery': {

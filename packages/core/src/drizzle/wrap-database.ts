@@ -34,7 +34,8 @@ import type { TableShape } from './table-shape.ts'
 import { buildCore, changedColumns } from './write-forms.ts'
 
 /** What wrapping needs beside the db itself. */
-export interface WrapWith extends Pick<StatementContext, 'read' | 'results' | 'write' | 'lastKnown' | 'naming'> {
+export interface WrapWith
+  extends Pick<StatementContext, 'read' | 'results' | 'write' | 'lastKnown' | 'naming' | 'fills'> {
   readonly client: ClientState
   readonly call: CallOptions
   shape(table: object): TableShape
@@ -273,8 +274,9 @@ function wrapSession(
 
 /** What the statements of a session need to know. */
 export function contextOf({ real, realDialect, scope, tools }: WrappedSession): StatementContext {
-  const { client, call, read, results, write, lastKnown, shape, naming } = tools
-  return { session: real, dialect: realDialect, client, call, read, results, write, lastKnown, scope, shape, naming }
+  const { client, call, read, results, write, lastKnown, shape, naming, fills } = tools
+  const own = { session: real, dialect: realDialect, scope }
+  return { ...own, client, call, read, results, write, lastKnown, shape, naming, fills }
 }
 
 /** `db.$count(…)`: one row of one column, which every driver answers in array mode. */

@@ -29,6 +29,9 @@ export type BreakerOf = 'reads' | 'fills'
 /** What may fail of the outbox: writing a row, delivering the rows of others, or taking back delivered ones of our own. */
 export type OutboxStep = 'write' | 'drain' | 'release'
 
+/** What failed of a fill from a replica: asking the primary how far it is, asking the replica, or the query on the primary. */
+export type ReplicaStep = 'position' | 'replica' | 'primary'
+
 /**
  * Everything the extension says aloud. One union: stats, metrics, traces and tests listen to the same script. No event holds
  * a value of a row, a parameter, a scope or a key; errors in it are told without what could quote one.
@@ -83,6 +86,10 @@ export type AsideEvent =
   | { type: 'catalogChanged'; tables: readonly string[] }
   /** The database server was started anew, promoted or replaced: everything cached falls. */
   | { type: 'serverChanged'; how: ServerChange }
+  /** A replica had not replayed all that was committed: the query of a miss ran on the primary. */
+  | { type: 'replicaBehind' }
+  /** The statement then runs on the replica as it was written, and its answer is not kept. */
+  | { type: 'replicaFailed'; step: ReplicaStep; error: unknown }
   /** What was set, without the value: `SET app.user`. */
   | { type: 'sessionChanged'; statement: string }
   | { type: 'storeIsProcessLocal' }

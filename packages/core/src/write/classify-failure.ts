@@ -18,12 +18,12 @@ export function isDefiniteState(state: string | undefined): boolean {
 
 /**
  * Whether an error says that what is known of the catalog may be out of date: a table, column or privilege that was
- * thought to be there is not, the server has become read-only, or the connection to it was lost (DESIGN 3.5).
+ * thought to be there is not, the columns of a prepared statement are others (0A000, which has other reasons too), the server has become read-only, or the connection to it was lost (DESIGN 3.5).
  */
 export function doubtsFacts(error: unknown): boolean {
   const state = sqlState(error)
   if (state === undefined) return isLostConnection(error)
-  return /^(?:42P01|42703|42501|25006|57P0.|08...)$/.test(state)
+  return /^(?:42P01|42703|42501|0A000|25006|57P0.|08...)$/.test(state)
 }
 
 const connectionCodes = /^(?:E(?:CONN|PIPE|TIMEDOUT|HOST|NET|NOTFOUND|AI_)|CONNECT)/
