@@ -38,6 +38,7 @@ function remover(buckets = 1) {
     processLocal: false,
     buckets,
     broken: { reads: false, fills: false },
+    isResting: false,
     read: refuse,
     mint: refuse,
     write: refuse,

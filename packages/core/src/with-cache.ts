@@ -852,6 +852,7 @@ class Engine {
       facts: () => this.#facts(),
       knownFacts: () => this.#catalog.facts,
       gate: () => this.#gate(),
+      shut: () => this.#shared.guard.isResting || this.#registrar.refuses() === 'register-stale',
       blocks: (table) => this.#blocks(table),
       settings: (relation) => this.#settings(relation),
       schemes: (relation, facts) => this.#ownSchemes(relation, facts),

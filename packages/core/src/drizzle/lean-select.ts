@@ -102,7 +102,8 @@ function readAsked({ tools, fields, authToken }: LeanStart, table: unknown): Ask
   // Whoever listens at the session hears of every statement.
   if (authToken !== undefined || session.prepareQuery !== prepareQuery || !(table instanceof Table)) return undefined
   const shape = context.shape(table)
-  if (shape.alias !== shape.name || context.read.isUntracked(shape, shape.names)) return undefined
+  if (shape.alias !== shape.name || context.read.isUntracked(shape, shape.names) || context.read.isShut())
+    return undefined
   const picked = fields && readPicked(fields, shape)
   return fields && !picked ? undefined : { tools, table, shape, picked }
 }

@@ -8,7 +8,7 @@ import { PreparedWrite } from './prepared-write.ts'
 import { queryOptions } from './query-options.ts'
 import { questionOfSelect, type RecordQuestion } from './record-question.ts'
 import { readStatement } from './result-statement.ts'
-import { currentScope, isOurs, type StatementContext } from './statement-context.ts'
+import { currentScope, isOurs, type StatementContext, sessionGate } from './statement-context.ts'
 import type { TableShape } from './table-shape.ts'
 
 type Prepare = Session['prepareQuery']
@@ -136,6 +136,8 @@ class Preparation {
   #prepareCached(lazy: LazyQuery, origin: ReadOrigin): PreparedQuery | undefined {
     const { context, fields, cacheConfig } = this
     const { off, ttlMs, tags } = queryOptions(cacheConfig, context)
+    if (this.once && !off && context.read.isShut())
+      return refused(context, firstTable(context, origin), sessionGate(context, undefined) ?? 'store-failed')
     const question = questionOf(context, origin, fields)
     const shape = typeof question === 'string' ? undefined : question.shape
     if (off) return refused(context, shape, 'cache-false')
@@ -205,6 +207,10 @@ class RowsRead implements RecordRead {
 function refused(context: StatementContext, shape: TableShape | undefined, reason: BypassReason): undefined {
   context.read.bypassed(shape?.name, reason)
 }
+
+/** What a read is told by of which nothing was read. */
+const firstTable = (context: StatementContext, { config: { table } }: ReadOrigin): TableShape | undefined =>
+  table instanceof Table ? context.shape(table) : undefined
 
 /** A table of the FROM clause that is not cached: then nothing has to be read to know that the answer is not, either. */
 function untrackedTable(context: StatementContext, { config }: ReadOrigin): TableShape | undefined {

@@ -13,6 +13,8 @@ export interface GuardedStore {
   readonly buckets: number
   /** Whether the store is left alone for a while, after repeated failures; of reads and of fills apart. */
   readonly broken: { readonly reads: boolean; readonly fills: boolean }
+  /** A read that is asked now would not be: its answer is `undefined` at once. */
+  readonly isResting: boolean
   /**
    * Values of the keys in their order, `null` where nothing is kept or a stamp of another incarnation is; `undefined` =
    * failed or late, ask the database.

@@ -31,6 +31,8 @@ export interface ReadPath {
   source(table: NamedTable, names: readonly string[]): RecordSource | BypassReason
   /** True where the facts of the moment say that the table is not cached. Wakes nobody: a builder alone asks no database. */
   isUntracked(table: NamedTable, names: readonly string[]): boolean
+  /** True while an outage of the store is known: a query need not be looked at for the cache's sake. Wakes nobody. */
+  isShut(): boolean
   match(
     condition: Condition,
     source: RecordSource,

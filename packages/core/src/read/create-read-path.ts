@@ -16,6 +16,8 @@ export interface ReadPathWith {
   knownFacts(): CatalogFacts | undefined
   /** Why no read at all may be served now. */
   gate(): BypassReason | undefined
+  /** The store is left alone now, or has not been heard of for so long that nothing may be served whatever it answers. */
+  shut(): boolean
   /** Why nothing of this table may be served now: a write's outcome is unknown, or others do not know yet how it is kept. */
   blocks(table: RelationId): BypassReason | undefined
   /** Settings of a cached relation; undefined: it is not cached. */
@@ -59,6 +61,10 @@ export class RecordReadPath implements ReadPath {
     if (!facts || !identity) return 'starting'
     const source = this.#sourceUnder(table, names, facts, identity)
     return typeof source === 'string' ? source : (this.#refuseNow(source, facts) ?? source)
+  }
+
+  isShut(): boolean {
+    return this.#with.shut()
   }
 
   isUntracked(table: NamedTable, names: readonly string[]): boolean {

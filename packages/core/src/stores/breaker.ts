@@ -37,6 +37,11 @@ export class Breaker {
     return this.#openedAt !== undefined
   }
 
+  /** Open, and no question may try the store now. */
+  get isResting(): boolean {
+    return this.#openedAt !== undefined && (this.#trying || this.#clock.now() < this.#triesAt)
+  }
+
   /** While open: true for the one question that tries the store; {@link Breaker.tried} must hear how it ended. */
   takesTry(): boolean {
     if (this.#trying || this.#clock.now() < this.#triesAt) return false

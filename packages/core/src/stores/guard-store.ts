@@ -64,6 +64,9 @@ export function guardStore(store: Store, options: GuardOptions): GuardedStore {
     get broken() {
       return { reads: reading.isOpen, fills: filling.isOpen }
     },
+    get isResting() {
+      return reading.isResting
+    },
     write(key, text, ttlMs, keepAlive, stampTtlMs) {
       if (filling.isOpen) return
       attempt(() => store.write(key, text, ttlMs, keepAlive, stampTtlMs)).then(
