@@ -7,6 +7,7 @@
  */
 import { createServer } from 'node:net'
 import { createClient } from 'redis'
+import { readInfo } from '../../packages/redis/src/incarnation.ts'
 import { keySlot } from '../../packages/redis/src/key-slot.ts'
 import { freePort } from './processes.ts'
 import { type PrivateServer, privateRedis } from './servers.ts'
@@ -59,7 +60,9 @@ export async function findCluster(): Promise<RunningCluster> {
 /** As `ageRegister` for a single Redis. */
 export async function ageClusterRegister(cluster: RunningCluster, namespace: string, database: string): Promise<void> {
   const key = `da1:${namespace}:${database.length}:${database}:F{f}`
-  await cluster.ask(await cluster.ownerOf(key), 'HSET', key, 'v', 'first', 'b', '1000')
+  const owner = await cluster.ownerOf(key)
+  const within = readInfo(String(await cluster.ask(owner, 'INFO')))?.tag as string
+  await cluster.ask(owner, 'HSET', key, 'v', 'first', 'b', '1000', 'i', within)
 }
 
 /** Three masters, and as many replicas of each. */
