@@ -26,5 +26,7 @@ export default defineConfig({
     globalSetup: ['test/harness/global-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // What is waited for comes when it comes: a machine may be busy.
+    expect: { poll: { timeout: 20_000 } },
   },
 })

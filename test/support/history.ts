@@ -52,7 +52,8 @@ export class History {
         const mine = own(at)
         return loop(async (turn) => {
           await this.#write(write, mine[turn % mine.length] as number)
-          await this.someMore(pace)
+          // Once the load has ended nobody counts any more.
+          if (!isOver) await this.someMore(pace)
         })
       }),
     ]
