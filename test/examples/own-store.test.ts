@@ -50,7 +50,7 @@ describe('the app with a store of its own', () => {
     const { code, output } = await runExample('own-store', '--test', 'table-store.test.ts')
     expect(code, output).toBe(0)
     expect(output).toContain('not asked, for there is no bound (its table is bounded by the lives')
-    expect(output).toMatch(/pass 42\b/)
+    expect(output).toMatch(/pass 44\b/)
   })
 })
 
