@@ -28,5 +28,9 @@ export default defineConfig({
     hookTimeout: 60_000,
     // What is waited for comes when it comes: a machine may be busy.
     expect: { poll: { timeout: 20_000 } },
+    // postgres.js writes to a socket that has closed since it meant to (3.4.9), where nobody can catch it: the tests that
+    // end its connections meet that now and then.
+    onUnhandledError: ({ message, stack = '' }) =>
+      !(message.endsWith("of null (reading 'write')") && stack.includes('postgres/src/connection.js')),
   },
 })

@@ -127,8 +127,8 @@ export const mutants: readonly Mutant[] = [
     edits: [
       {
         file: 'drizzle/prepared-write.ts',
-        find: 'const to = intent ? destinations(context, scope) : []',
-        put: "const to = intent && this.#call.origin.kind !== 'insert' ? destinations(context, scope) : []",
+        find: 'const to = intent ? destinations(context, scope) : noDestinations',
+        put: "const to = intent && this.call.origin.kind !== 'insert' ? destinations(context, scope) : noDestinations",
       },
     ],
   },
