@@ -4,12 +4,13 @@
  */
 import { redisStore } from '@drizzle-aside/redis'
 import { cached } from 'drizzle-aside'
-import { eq, sql } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { expect, test } from 'vitest'
 import { clusterLibraries } from '../conformance/redis-clients.ts'
 import { freshDatabase } from '../harness/databases.ts'
 import { ageClusterRegister, privateCluster } from '../harness/redis-cluster.ts'
 import { History } from '../support/history.ts'
+import { raise, readByCode, readByKey } from '../support/item-load.ts'
 import { items, itemsSetUp, outside } from '../support/items.ts'
 import { openApp } from '../support/open-app.ts'
 
@@ -31,20 +32,8 @@ test.each(clusterLibraries)(
     const load = history.load({
       pace: 40,
       ids: Array.from({ length: 12 }, (_, at) => at + 1),
-      readers: apps.flatMap(({ db }) => [
-        async (id) => (await db.select().from(items).where(eq(items.id, id)))[0]?.n ?? -1,
-        async (id) =>
-          (
-            await db
-              .select({ n: items.n })
-              .from(items)
-              .where(eq(items.code, `c${id}`))
-          )[0]?.n ?? -1,
-      ]),
-      writers: apps.map(({ db }) => async (id) => {
-        const bump = { n: sql`${items.n} + 1` }
-        return (await db.update(items).set(bump).where(eq(items.id, id)).returning({ n: items.n }))[0]?.n ?? -1
-      }),
+      readers: apps.flatMap(({ db }) => [readByKey(db), readByCode(db)]),
+      writers: apps.map(({ db }) => raise(db)),
     })
     for (const { told } of apps)
       await expect.poll(() => told.of('hit').length, { timeout: 20_000 }).toBeGreaterThan(100)

@@ -4,7 +4,6 @@
  */
 import { redisStore } from '@drizzle-aside/redis'
 import { cached } from 'drizzle-aside'
-import { eq, sql } from 'drizzle-orm'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { registerKey } from '../../packages/core/src/model/keys.ts'
 import { keySlot } from '../../packages/redis/src/key-slot.ts'
@@ -12,6 +11,7 @@ import { clusterLibraries } from '../conformance/redis-clients.ts'
 import { freshDatabase } from '../harness/databases.ts'
 import { ageClusterRegister, type PrivateCluster, privateCluster } from '../harness/redis-cluster.ts'
 import { History } from '../support/history.ts'
+import { raise, readByCode, readByKey } from '../support/item-load.ts'
 import { items, itemsSetUp, outside } from '../support/items.ts'
 import { openApp } from '../support/open-app.ts'
 
@@ -150,20 +150,8 @@ describe.each(clusterLibraries)('D11: over $name, while all slots of an app move
     const load = history.load({
       ids,
       pace: 60,
-      readers: apps.flatMap(({ db }) => [
-        async (id) => (await db.select().from(items).where(eq(items.id, id)))[0]?.n ?? -1,
-        async (id) =>
-          (
-            await db
-              .select({ n: items.n })
-              .from(items)
-              .where(eq(items.code, `c${id}`))
-          )[0]?.n ?? -1,
-      ]),
-      writers: apps.map(({ db }) => async (id) => {
-        const bump = { n: sql`${items.n} + 1` }
-        return (await db.update(items).set(bump).where(eq(items.id, id)).returning({ n: items.n }))[0]?.n ?? -1
-      }),
+      readers: apps.flatMap(({ db }) => [readByKey(db), readByCode(db)]),
+      writers: apps.map(({ db }) => raise(db)),
     })
 
     await expect.poll(() => Math.min(...hits())).toBeGreaterThan(100)

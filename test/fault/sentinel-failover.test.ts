@@ -2,7 +2,6 @@
 import { redisStore } from '@drizzle-aside/redis'
 import { describeStore, type OpenedStore } from '@drizzle-aside/store-conformance'
 import { cached } from 'drizzle-aside'
-import { eq, sql } from 'drizzle-orm'
 import { createClient } from 'redis'
 import { createSentinel as sentinelOfVersion5 } from 'redis-5'
 import { afterAll, beforeAll, describe, expect, it, test } from 'vitest'
@@ -12,6 +11,7 @@ import { ageRegister } from '../harness/redis-keys.ts'
 import { type PrivateSentinel, privateSentinel } from '../harness/redis-sentinel.ts'
 import { tcpProxy } from '../harness/tcp-proxy.ts'
 import { History } from '../support/history.ts'
+import { raise, readByKey } from '../support/item-load.ts'
 import { items, itemsSetUp, outside } from '../support/items.ts'
 import { openApp } from '../support/open-app.ts'
 
@@ -113,15 +113,8 @@ test.each(sentinelLibraries)(
     const load = history.load({
       pace: 40,
       ids: Array.from({ length: 12 }, (_, at) => at + 1),
-      readers: apps.map(
-        ({ db }) =>
-          async (id) =>
-            (await db.select().from(items).where(eq(items.id, id)))[0]?.n ?? -1,
-      ),
-      writers: apps.map(({ db }) => async (id) => {
-        const bump = { n: sql`${items.n} + 1` }
-        return (await db.update(items).set(bump).where(eq(items.id, id)).returning({ n: items.n }))[0]?.n ?? -1
-      }),
+      readers: apps.map(({ db }) => readByKey(db)),
+      writers: apps.map(({ db }) => raise(db)),
     })
     for (const { told } of apps)
       await expect.poll(() => told.of('hit').length, { timeout: 20_000 }).toBeGreaterThan(100)

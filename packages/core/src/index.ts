@@ -7,14 +7,7 @@ export type { EncryptionOptions } from './model/encryption.ts'
 export type { ServerChange } from './model/facts.ts'
 export type { OutboxFault } from './model/outbox.ts'
 export type { PayloadRefusal } from './model/payload.ts'
-export type {
-  BypassReason,
-  EpochReason,
-  FillRefusal,
-  InvalidateCause,
-  ReadKind,
-  StaleRefusal,
-} from './model/reasons.ts'
+export type * from './model/reasons.ts'
 export type { SchemaDifference, SchemaDifferenceKind } from './model/schema-difference.ts'
 export type {
   AsideOptions,
@@ -31,18 +24,7 @@ export { allTables, cached, outboxMigration, uncached } from './options.ts'
 export type { Clock } from './ports/clock.ts'
 export type { AsideEvent, Listener, ReplicaStep } from './ports/events.ts'
 export type { FillCounts } from './ports/fill-counts.ts'
-export type {
-  FailoverGuard,
-  GuardLowered,
-  IncarnationNews,
-  Incarnations,
-  MarkedPart,
-  NewStamp,
-  RegisterAnswer,
-  RegisterSight,
-  RegisterVisit,
-  Store,
-} from './ports/store.ts'
+export type * from './ports/store.ts'
 export { type MemoryStats, type MemoryStore, type MemoryStoreOptions, memoryStore } from './stores/memory-store.ts'
 export type { AsideStats, BoundCounts, NeedlessDrop, ReadCounts, RefreshCounts } from './watch/create-voice.ts'
 export type { Aside, AsideHealth, Explainable, WithAside } from './with-cache.ts'

@@ -41,6 +41,28 @@ export interface NodeConnection extends SingleConnection {
   runEach(commands: readonly Command[]): Promise<unknown[]>
 }
 
+/** What the client libraries do in their own ways with one connection. */
+export interface NodeVerbs extends Pick<NodeConnection, 'keyPrefix' | 'onReady' | 'reopen' | 'close'> {
+  /** Undefined once commands may be sent without waiting. */
+  waits(): Promise<void> | undefined
+  send(command: Command): Promise<unknown>
+  /** See `NodeConnection.runEach`. */
+  sendEach(commands: readonly Command[]): Promise<unknown[]>
+}
+
+export function nodeConnection({ waits, send, sendEach, ...verbs }: NodeVerbs): NodeConnection {
+  const runEach = (commands: readonly Command[]) => waits()?.then(() => sendEach(commands)) ?? sendEach(commands)
+  const connection: NodeConnection = {
+    ...verbs,
+    buckets: 1,
+    run: (command) => waits()?.then(() => send(command)) ?? send(command),
+    runEach,
+    runAll: (commands) => runEach(commands).then(withoutErrors),
+    nodes: async () => [connection],
+  }
+  return connection
+}
+
 /** The answers, where none is an error. */
 export function withoutErrors(answers: readonly unknown[]): unknown[] {
   for (const answer of answers) if (answer instanceof Error) throw answer

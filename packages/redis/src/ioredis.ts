@@ -4,8 +4,8 @@ import {
   type Command,
   type ConnectionOptions,
   type NodeConnection,
+  nodeConnection,
   reconnectDelayMs,
-  withoutErrors,
 } from './connection.ts'
 import { FirstConnect } from './first-connect.ts'
 
@@ -43,16 +43,11 @@ export function connectIoredis(client: IoredisClient, options: ConnectionOptions
 /** `isOurs`: it was opened for the store, connects with the first command, and is closed with the store. */
 export function connectionOver(own: IoredisClient, isOurs: boolean): NodeConnection {
   const first = isOurs ? new FirstConnect(own, () => own.connect()) : undefined
-  const send = ({ name, before = [], keys, args = [] }: Command) => own.call(name, [...before, ...keys, ...args])
-  const sendAll = (commands: readonly Command[]) => pipelined(own, commands)
-  const runEach = (commands: readonly Command[]) => first?.waits()?.then(() => sendAll(commands)) ?? sendAll(commands)
-  const connection: NodeConnection = {
+  return nodeConnection({
     keyPrefix: optionsOf(own).keyPrefix ?? '',
-    buckets: 1,
-    run: (command) => first?.waits()?.then(() => send(command)) ?? send(command),
-    runEach,
-    runAll: (commands) => runEach(commands).then(withoutErrors),
-    nodes: async () => [connection],
+    waits: () => first?.waits(),
+    send: ({ name, before = [], keys, args = [] }) => own.call(name, [...before, ...keys, ...args]),
+    sendEach: (commands) => pipelined(own, commands),
     onReady(opened) {
       own.on('ready', opened)
       return () => void own.off('ready', opened)
@@ -63,8 +58,7 @@ export function connectionOver(own: IoredisClient, isOurs: boolean): NodeConnect
     async close() {
       if (isOurs) own.disconnect()
     },
-  }
-  return connection
+  })
 }
 
 /**

@@ -4,8 +4,8 @@ import {
   type Command,
   type ConnectionOptions,
   type NodeConnection,
+  nodeConnection,
   reconnectDelayMs,
-  withoutErrors,
 } from './connection.ts'
 import { FirstConnect } from './first-connect.ts'
 
@@ -46,16 +46,12 @@ export function connectNodeRedis(client: NodeRedisClient, options: ConnectionOpt
   const first = options.duplicate ? new FirstConnect(own, () => own.connect()) : undefined
   const keyPrefix = options.keyPrefix ?? String(optionsOf(client).keyPrefix ?? '')
   const send = (command: Command) => own.sendCommand(wordsOf(command, keyPrefix), STRINGS_WITHOUT_TIMER)
-  // Commands of one tick leave in one write: node-redis sends on setImmediate.
-  const sendAll = (commands: readonly Command[]) => Promise.all(commands.map((command) => send(command).catch(asError)))
-  const runEach = (commands: readonly Command[]) => first?.waits()?.then(() => sendAll(commands)) ?? sendAll(commands)
-  const connection: NodeConnection = {
+  return nodeConnection({
     keyPrefix,
-    buckets: 1,
-    run: (command) => first?.waits()?.then(() => send(command)) ?? send(command),
-    runEach,
-    runAll: (commands) => runEach(commands).then(withoutErrors),
-    nodes: async () => [connection],
+    waits: () => first?.waits(),
+    send,
+    // Commands of one tick leave in one write: node-redis sends on setImmediate.
+    sendEach: (commands) => Promise.all(commands.map((command) => send(command).catch(asError))),
     onReady(opened) {
       own.on('ready', opened)
       return () => void own.off('ready', opened)
@@ -69,8 +65,7 @@ export function connectNodeRedis(client: NodeRedisClient, options: ConnectionOpt
     async close() {
       if (own !== client && own.isOpen) own.destroy()
     },
-  }
-  return connection
+  })
 }
 
 /**

@@ -11,14 +11,7 @@ import type {
 } from '../model/reasons.ts'
 import type { IncarnationNews } from './store.ts'
 
-export type {
-  BypassReason,
-  EpochReason,
-  FillRefusal,
-  InvalidateCause,
-  ReadKind,
-  StaleRefusal,
-} from '../model/reasons.ts'
+export type * from '../model/reasons.ts'
 
 /** A call to the store that may fail or be late. */
 export type StoreStep = 'read' | 'mint' | 'write' | 'remove' | 'clear' | 'enter'
