@@ -90,20 +90,22 @@ async function expectServed(app: App, label: string): Promise<void> {
 }
 
 describe.each(redisLibraries)('over $name', (library) => {
-  const fillSteps = ['read', 'mint', 'write'].flatMap((method) =>
-    (['before', 'after'] as const).map((point): [string, 'before' | 'after'] => [method, point]),
+  const fillSteps = ['read', 'mint', 'the query', 'write'].flatMap((step) =>
+    (['before', 'after'] as const).map((point): [string, 'before' | 'after'] => [step, point]),
   )
-  describe.for(fillSteps)('63: everything is flushed, and a row written, %s of a fill, %s it', ([method, point]) => {
+  describe.for(fillSteps)('63: everything is flushed, and a row written, at %s of a fill, %s it', ([step, point]) => {
     test.for(['the flush first', 'the write first'])('%s', async (order) => {
       let todo: (() => Promise<void>) | undefined
       let done: Promise<void> | undefined
-      const onStore: StoreHook = (at, call) => {
-        if (!todo || at !== point || call.method !== method) return
+      const reached = (at: string, what: string): Promise<void> | undefined => {
+        if (!todo || at !== point || what !== step) return
         done = todo()
         todo = undefined
         return done
       }
-      const [reader, writer] = [await open(library, { onStore }), await open(library)]
+      const onStore: StoreHook = (at, call) => reached(at, call.method)
+      const hook: StatementHook = (at, { sql }) => (/ from "items"/.test(sql) ? reached(at, 'the query') : undefined)
+      const [reader, writer] = [await open(library, { onStore, hook }), await open(library)]
       const steps = [flush, () => rename(writer, 'new')]
       if (order === 'the write first') steps.reverse()
       todo = async () => {
