@@ -110,7 +110,7 @@ describe('without encryption', () => {
     await app.db.insert(people).values({ id: 10, city: 'city1', ssn: 'MARK-10', pin: null })
     await app.db.delete(people).where(eq(people.ssn, 'MARK-10'))
     expect((await entries()).length).toBeGreaterThan(0)
-    expect(await kept()).not.toContain('MARK')
+    expect(await kept()).not.toContain('MARK-')
     for (const read of [person(app, 1), bySsn(app, 'MARK-new'), byPin(app, 'MARK-pin-4')])
       expect(await app.db.$aside.explain(read)).toMatchObject({ state: 'bypass', reason: 'sensitive-column' })
   })
@@ -123,7 +123,7 @@ describe('without encryption', () => {
     given.length = 0
     await app.db.update(people).set({ ssn: 'MARK-ssn-33' }).where(eq(people.id, 3))
     await app.db.$aside.invalidate(people, { id: 3 })
-    expect(given.join()).not.toContain('MARK')
+    expect(given.join()).not.toContain('MARK-')
     expect(app.told.of('epochReplaced').map(({ table }) => table)).toEqual(['people', 'people'])
     expect(await bySsn(careless, 'MARK-ssn-3')).toEqual([])
   })
@@ -236,7 +236,7 @@ describe('with encryption', () => {
     expect(await plain.db.select({ city: people.city }).from(people).where(eq(people.id, 1))).toEqual([
       { city: 'city9' },
     ])
-    expect(await kept()).not.toContain('MARK')
+    expect(await kept()).not.toContain('MARK-')
   })
 })
 

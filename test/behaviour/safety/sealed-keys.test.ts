@@ -40,9 +40,9 @@ const setUp = `
     illness text, note text not null, unique (clinic, email));
   create index on patients (illness);
   create table visits (id int primary key, nhs int not null references patients on delete cascade, note text not null);
-  insert into patients select 7700 + i, case when i < 6 then '${long('MARK-pin')}-' || i end, 'clinic' || i % 2, 'ward' || i % 3,
+  insert into patients select 990007700 + i, case when i < 6 then '${long('MARK-pin')}-' || i end, 'clinic' || i % 2, 'ward' || i % 3,
     'MARK-mail-' || i / 2, case when i % 3 > 0 then 'MARK-illness-' || i % 3 end, 'old' from generate_series(1, 9) i;
-  insert into visits select i, 7700 + i, 'old' from generate_series(1, 9) i;`
+  insert into visits select i, 990007700 + i, 'old' from generate_series(1, 9) i;`
 
 const sealed = cached(patients, {
   sensitive: (t) => [t.nhs, t.pin, t.email, t.illness],
@@ -139,19 +139,19 @@ const several = (db: Db) =>
   db
     .select()
     .from(patients)
-    .where(inArray(patients.nhs, [7701, 7702, 7799]))
+    .where(inArray(patients.nhs, [990007701, 990007702, 990007799]))
     .orderBy(patients.nhs)
 
 const reads: Record<string, (db: Db) => PromiseLike<unknown[]> & { getSQL(): unknown }> = {
-  'a row by primary key': (db) => byNhs(db, 7701),
-  'no such row': (db) => byNhs(db, 7798),
+  'a row by primary key': (db) => byNhs(db, 990007701),
+  'no such row': (db) => byNhs(db, 990007798),
   'rows by a list of keys': several,
   'a row by unique key': (db) => byPin(db, '-1'),
   'a row by a unique key of two columns': (db) => byMail(db, 'clinic1', 'MARK-mail-0'),
   'a list': (db) => ofIllness(db, 'MARK-illness-1'),
   'a list of two columns': (db) => inWard(db, 'ward1', 'MARK-illness-1'),
   'a list of what is NULL': undiagnosed,
-  'a join whose partner is learned': (db) => visitsOf(db, 7701),
+  'a join whose partner is learned': (db) => visitsOf(db, 990007701),
 }
 
 async function hits(app: App, read: (db: Db) => PromiseLike<unknown>): Promise<boolean> {
@@ -206,12 +206,12 @@ describe('with encryption, over Redis', () => {
   test('a write drops what its row was in or entered, and nothing else', async () => {
     const app = await service()
     await warm(app, ...all)
-    await app.db.update(patients).set({ note: 'new' }).where(eq(patients.nhs, 7709))
-    // 7709 has no illness, so it is in one of these lists.
+    await app.db.update(patients).set({ note: 'new' }).where(eq(patients.nhs, 990007709))
+    // 990007709 has no illness, so it is in one of these lists.
     expect(await left(app)).toEqual(Object.keys(reads).filter((name) => name !== 'a list of what is NULL'))
     await expectFresh(app, ...all)
     await warm(app, ...all)
-    await app.db.update(patients).set({ illness: 'MARK-illness-1', ward: 'ward1' }).where(eq(patients.nhs, 7703))
+    await app.db.update(patients).set({ illness: 'MARK-illness-1', ward: 'ward1' }).where(eq(patients.nhs, 990007703))
     expect(await left(app)).toEqual([
       'a row by primary key',
       'no such row',
@@ -222,14 +222,14 @@ describe('with encryption, over Redis', () => {
     ])
     await expectFresh(app, ...all)
     await warm(app, ...all)
-    await app.db.update(patients).set({ note: 'new' }).where(eq(patients.nhs, 7701))
+    await app.db.update(patients).set({ note: 'new' }).where(eq(patients.nhs, 990007701))
     expect(await left(app)).toEqual(['no such row', 'a list of what is NULL'])
     await expectFresh(app, ...all)
     await warm(app, ...all)
-    await app.db.insert(patients).values({ nhs: 7798, clinic: 'c', email: 'MARK-new', note: 'new' })
+    await app.db.insert(patients).values({ nhs: 990007798, clinic: 'c', email: 'MARK-new', note: 'new' })
     expect((await left(app)).sort()).not.toContain('no such row')
     await expectFresh(app, ...all)
-    await app.db.delete(patients).where(eq(patients.nhs, 7701))
+    await app.db.delete(patients).where(eq(patients.nhs, 990007701))
     await expectFresh(app, ...all)
     expect(app.told.of('epochReplaced')).toEqual([])
   })
@@ -241,11 +241,11 @@ describe('with encryption, over Redis', () => {
     await app.db
       .update(patients)
       .set({ pin: `${long('MARK-pin')}-new` })
-      .where(eq(patients.nhs, 7704))
+      .where(eq(patients.nhs, 990007704))
     expect(await hits(app, both[2])).toBe(true)
     await expectFresh(app, ...both)
     await warm(app, ...both)
-    await app.db.update(patients).set({ pin: null }).where(eq(patients.nhs, 7704))
+    await app.db.update(patients).set({ pin: null }).where(eq(patients.nhs, 990007704))
     await expectFresh(app, ...both)
     expect(app.told.of('epochReplaced')).toEqual([])
   })
@@ -254,7 +254,7 @@ describe('with encryption, over Redis', () => {
     const app = await service()
     const drops: [() => Promise<unknown>, string[]][] = [
       [
-        () => app.db.$aside.invalidate(patients, 7701),
+        () => app.db.$aside.invalidate(patients, 990007701),
         ['a row by primary key', 'rows by a list of keys', 'a join whose partner is learned'],
       ],
       [() => app.db.$aside.invalidate(patients, { pin: `${long('MARK-pin')}-1` }), ['a row by unique key']],
@@ -275,9 +275,9 @@ describe('with encryption, over Redis', () => {
       expect(await left(app)).toEqual(Object.keys(reads).filter((name) => !falls.includes(name)))
     }
     await warm(app, ...all)
-    const [row] = await byNhs(app.plain as unknown as Db, 7702)
+    const [row] = await byNhs(app.plain as unknown as Db, 990007702)
     const moved = { ...row, illness: 'MARK-illness-1' } as typeof row
-    await outside(database.url, `update patients set illness = 'MARK-illness-1' where nhs = 7702`)
+    await outside(database.url, `update patients set illness = 'MARK-illness-1' where nhs = 990007702`)
     await app.db.$aside.wrote(patients, { old: row as never, new: moved as never })
     expect(await hits(app, (db) => byPin(db, '-1'))).toBe(true)
     await expectFresh(app, ...all)
@@ -291,7 +291,9 @@ describe('with encryption, over Redis', () => {
     expect(await told(byPin(app.db, '-1'))).toEqual(['patients[pin=<sensitive>]', 'patients (epoch)'])
     expect(await told(inWard(app.db, 'ward1', 'MARK-illness-1'))).toEqual(['patients[illness=<sensitive>, ward=ward1]'])
     expect(await told(undiagnosed(app.db))).toEqual(['patients[illness=<sensitive>]'])
-    const write = await app.db.$aside.explain(app.db.update(patients).set({ note: 'x' }).where(eq(patients.nhs, 7701)))
+    const write = await app.db.$aside.explain(
+      app.db.update(patients).set({ note: 'x' }).where(eq(patients.nhs, 990007701)),
+    )
     expect(write.invalidates).toContain('patients[nhs=<sensitive>]')
   })
 
@@ -312,7 +314,7 @@ describe('with encryption, over Redis', () => {
 /** All of it as one text: keys and values, in the namespace of this test. */
 const kept = async (): Promise<string> => [...(await keptIn(redis.url, redis.namespace))].flat().join('\n')
 
-/** A value, and what anybody could make of it without a secret. */
+/** A value, and what anybody could make of it without a secret: long enough not to stand in random text by chance. */
 function tracesOf(value: string): string[] {
   const hash = createHash('sha256').update(value).digest()
   const long = [hash.toString('base64url'), hash.subarray(0, 16).toString('base64url'), hash.toString('hex')]
@@ -321,12 +323,12 @@ function tracesOf(value: string): string[] {
 
 describe('what stands in Redis and in the outbox, and what is told', () => {
   const values = [
-    'MARK',
-    '7701',
-    '7702',
-    '7703',
-    '7709',
-    '7798',
+    'MARK-',
+    '990007701',
+    '990007702',
+    '990007703',
+    '990007709',
+    '990007798',
     `${long('MARK-pin')}-1`,
     'MARK-illness-1',
     'MARK-mail-0',
@@ -347,10 +349,10 @@ describe('what stands in Redis and in the outbox, and what is told', () => {
     for (const query of explained) given.push(String(await app.db.$aside.explain(query as never)))
     for (const write of writesOf(app)) await write
     await app.db.transaction(async (tx) => {
-      await tx.update(patients).set({ illness: null }).where(eq(patients.nhs, 7702))
+      await tx.update(patients).set({ illness: null }).where(eq(patients.nhs, 990007702))
       await aside(tx).invalidate(patients, { illness: 'MARK-illness-1' })
     })
-    for (const bad of [{ illness: 7701 }, { note: 'MARK' }, { nhs: 'MARK' }]) {
+    for (const bad of [{ illness: 990007701 }, { note: 'MARK-' }, { nhs: 'MARK-' }]) {
       const refused = await app.db.$aside.invalidate(patients, bad as never).catch((error: unknown) => error)
       expect(refused).toMatchObject({ code: 'ASIDE_BAD_KEY' })
       given.push(String(refused))
@@ -364,22 +366,24 @@ describe('what stands in Redis and in the outbox, and what is told', () => {
     const plain = await service({ tables: [cached(patients), cached(visits)] })
     await warm(
       plain,
-      (db) => byNhs(db, 7703),
+      (db) => byNhs(db, 990007703),
       (db) => byPin(db, '-3'),
     )
     const open = await kept()
-    for (const trace of ['7703', tracesOf(`${long('MARK-pin')}-3`)[4] as string]) expect(open).toContain(trace)
+    for (const trace of ['990007703', tracesOf(`${long('MARK-pin')}-3`)[4] as string]) expect(open).toContain(trace)
   })
 
   const writesOf = ({ db }: Pick<App, 'db'>) => [
-    db.insert(patients).values({ nhs: 7798, clinic: 'c', email: 'MARK-mail-0', illness: 'MARK-illness-1', note: 'x' }),
-    db.update(patients).set({ illness: 'MARK-illness-2' }).where(eq(patients.nhs, 7701)),
+    db
+      .insert(patients)
+      .values({ nhs: 990007798, clinic: 'c', email: 'MARK-mail-0', illness: 'MARK-illness-1', note: 'x' }),
+    db.update(patients).set({ illness: 'MARK-illness-2' }).where(eq(patients.nhs, 990007701)),
     db
       .update(patients)
-      .set({ nhs: 7709 + 100 })
-      .where(eq(patients.nhs, 7709)),
-    db.delete(patients).where(eq(patients.nhs, 7798)),
-    db.delete(visits).where(eq(visits.nhs, 7703)),
+      .set({ nhs: 990007709 + 100 })
+      .where(eq(patients.nhs, 990007709)),
+    db.delete(patients).where(eq(patients.nhs, 990007798)),
+    db.delete(visits).where(eq(visits.nhs, 990007703)),
   ]
 
   test('not one name of a value is that of another token key: none can be computed without it', async () => {
@@ -403,23 +407,23 @@ describe('what stands in Redis and in the outbox, and what is told', () => {
 
 describe('services that name values by different keys', () => {
   const writers: [string, (app: App, turn: string) => PromiseLike<unknown>][] = [
-    ['an update', ({ db }, turn) => db.update(patients).set({ note: turn }).where(eq(patients.nhs, 7701))],
+    ['an update', ({ db }, turn) => db.update(patients).set({ note: turn }).where(eq(patients.nhs, 990007701))],
     [
       'a move',
       ({ db }, turn) =>
         db
           .update(patients)
           .set({ illness: `MARK-illness-${(turn.length % 2) + 1}`, note: turn })
-          .where(eq(patients.nhs, 7701)),
+          .where(eq(patients.nhs, 990007701)),
     ],
     [
       'a transaction',
       ({ db }, turn) =>
         db.transaction(
-          async (tx) => void (await tx.update(patients).set({ note: turn }).where(eq(patients.nhs, 7701))),
+          async (tx) => void (await tx.update(patients).set({ note: turn }).where(eq(patients.nhs, 990007701))),
         ),
     ],
-    ['by hand', ({ db }) => db.$aside.invalidate(patients, { nhs: 7701, pin: `${long('MARK-pin')}-1` })],
+    ['by hand', ({ db }) => db.$aside.invalidate(patients, { nhs: 990007701, pin: `${long('MARK-pin')}-1` })],
   ]
 
   test('rotation, [old] beside [new, old] beside [new]: whoever writes, nobody reads what was', async () => {
@@ -448,7 +452,7 @@ describe('services that name values by different keys', () => {
       await writer.db
         .update(patients)
         .set({ note: `${writer === both[0]}` })
-        .where(eq(patients.nhs, 7701))
+        .where(eq(patients.nhs, 990007701))
       for (const app of both) {
         expect(await left(app)).toEqual(['no such row', 'a list of what is NULL'])
         await expectFresh(app, ...all)
@@ -484,7 +488,11 @@ describe('services that name values by different keys', () => {
     const writer = await service({ ...old, watch })
     await warm(witness, ...all)
     arm()
-    const write = writer.db.update(patients).set({ note: 'new', illness: null }).where(eq(patients.nhs, 7701)).execute()
+    const write = writer.db
+      .update(patients)
+      .set({ note: 'new', illness: null })
+      .where(eq(patients.nhs, 990007701))
+      .execute()
     await held.arrived
     const comer = await service(late)
     await warm(comer, ...all)
@@ -510,7 +518,11 @@ describe('services that name values by different keys', () => {
     closing.push(writer.close)
     await warm(writer, ...all)
     armed = true
-    const write = writer.db.update(patients).set({ note: 'new', illness: null }).where(eq(patients.nhs, 7701)).execute()
+    const write = writer.db
+      .update(patients)
+      .set({ note: 'new', illness: null })
+      .where(eq(patients.nhs, 990007701))
+      .execute()
     await held.arrived
     const comer = await service(by(newKey))
     await warm(comer, ...all)
@@ -530,7 +542,7 @@ describe('services that name values by different keys', () => {
     ] as const) {
       await warm(strict, ...all)
       await warm(careless, ...all)
-      await writer.db.update(patients).set({ illness: null, note: 'new' }).where(eq(patients.nhs, 7702))
+      await writer.db.update(patients).set({ illness: null, note: 'new' }).where(eq(patients.nhs, 990007702))
       await writer.db.$aside.invalidate(patients, { illness: 'MARK-illness-1' })
       await expectFresh(reader, ...all)
       await expectFresh(writer, ...all)
@@ -544,7 +556,7 @@ describe('services that name values by different keys', () => {
     const careless = await service({ ...by(oldKey), tables: [cached(visits)] })
     await acquainted(strict, careless)
     await warm(strict, ...all)
-    await careless.db.update(patients).set({ note: 'new' }).where(eq(patients.nhs, 7701))
+    await careless.db.update(patients).set({ note: 'new' }).where(eq(patients.nhs, 990007701))
     expect(await left(strict)).toEqual(['no such row', 'a list of what is NULL'])
     await expectFresh(strict, ...all)
     expect(careless.told.of('epochReplaced')).toEqual([])
@@ -557,7 +569,7 @@ describe('services that name values by different keys', () => {
     })
     await acquainted(strict, without)
     await warm(strict, ...all)
-    await without.db.update(patients).set({ note: 'new' }).where(eq(patients.nhs, 7701))
+    await without.db.update(patients).set({ note: 'new' }).where(eq(patients.nhs, 990007701))
     await expectFresh(strict, ...all)
     expect(without.told.of('epochReplaced').map(({ table }) => table)).toEqual(['patients'])
     await without.db.$aside.invalidate(patients, { pin: `${long('MARK-pin')}-1` })
@@ -577,14 +589,14 @@ test('the outbox holds names, and who has no key delivers them', async () => {
     await warm(reader, ...all)
     cut.isCut = true
     await writer.db.transaction(async (tx) => {
-      await tx.update(patients).set({ note: 'new', illness: 'MARK-illness-2' }).where(eq(patients.nhs, 7701))
+      await tx.update(patients).set({ note: 'new', illness: 'MARK-illness-2' }).where(eq(patients.nhs, 990007701))
       await aside(tx).invalidate(patients, { illness: 'MARK-illness-1' })
     })
     const rows = JSON.stringify(await world.rows())
     expect(rows).toMatch(/:V\{/)
-    for (const value of ['MARK', '7701', `${long('MARK-pin')}-1`, 'MARK-illness-1'])
+    for (const value of ['MARK-', '990007701', `${long('MARK-pin')}-1`, 'MARK-illness-1'])
       for (const trace of tracesOf(value)) expect(rows).not.toContain(trace)
-    expect(await hits(reader, (db) => byNhs(db, 7701))).toBe(true)
+    expect(await hits(reader, (db) => byNhs(db, 990007701))).toBe(true)
     await world.overdue()
     await world.drained()
     await expectFresh(reader, ...all)
