@@ -1,5 +1,7 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import pg from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { settle } from './clock.ts'
@@ -70,6 +72,45 @@ test('passes bytes both ways and counts connections', async () => {
   const caller = await call()
   await sayAndHear(caller, 'hello')
   expect(proxy.connections()).toBe(1)
+})
+
+/** Cuts a connection whose end a black hole had kept; its end shows that nothing of it was left. */
+const cutAtEnd = `
+  import { once } from 'node:events'
+  import { connect, createServer } from 'node:net'
+  import { tcpProxy } from './test/harness/tcp-proxy.ts'
+  const target = createServer((socket) => socket.resume().on('error', () => {}))
+  await once(target.listen(0, '127.0.0.1'), 'listening')
+  const proxy = await tcpProxy('redis://127.0.0.1:' + target.address().port)
+  const call = () => connect(proxy.port, '127.0.0.1').on('error', () => {})
+  const arrived = once(target, 'connection')
+  const caller = call()
+  await arrived
+  proxy.blackHole()
+  caller.end()
+  // One that came after the end has been taken, so the end has been, too.
+  const later = call()
+  while (proxy.connections() < 2) await new Promise((resolve) => setImmediate(resolve))
+  proxy.heal()
+  await proxy.close()
+  caller.destroy()
+  later.destroy()
+  target.close()
+  console.log('closed')
+`
+
+test('what is cut while its end is on the way lets the process end', async () => {
+  const child = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', cutAtEnd], {
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  try {
+    const ended = once(child, 'exit')
+    expect(String(await once(child.stdout, 'data'))).toBe('closed\n')
+    expect(await ended).toEqual([0, null])
+  } finally {
+    child.kill('SIGKILL')
+  }
 })
 
 test('cut resets what is open and welcomes what is new', async () => {

@@ -114,7 +114,7 @@ function openLink(client: Socket, target: URL, rules: Rules, links: Set<Link>): 
   const reset = () => {
     links.delete(link)
     for (const lane of [toServer, toClient]) lane.stop()
-    for (const socket of [client, upstream]) if (!socket.destroyed) socket.resetAndDestroy()
+    for (const socket of [client, upstream]) if (!socket.destroyed) sever(socket)
   }
   const toServer = openLane('toServer', upstream, rules, reset)
   const toClient = openLane('toClient', client, rules, reset)
@@ -133,6 +133,15 @@ function openLink(client: Socket, target: URL, rules: Rules, links: Set<Link>): 
   }
   client.once('close', closed)
   upstream.once('close', closed)
+}
+
+/**
+ * Resets a connection. One whose end is on its way is only destroyed: libuv refuses to reset it (EINVAL from
+ * `uv_tcp_close_reset`), and Node 20 then neither closes the handle nor comes to the end of the process.
+ */
+function sever(socket: Socket): void {
+  if (socket.writableEnded && !socket.writableFinished) socket.destroy()
+  else socket.resetAndDestroy()
 }
 
 function join(from: Socket, lane: Lane, reset: () => void): void {
