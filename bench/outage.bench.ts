@@ -77,8 +77,14 @@ async function timed({ db }: Side, inFlight: number): Promise<Measured> {
   return { ms: performance.now() - began, latencies }
 }
 
-/** Tells when a read by key is handed to the driver; each id is in flight once at a time. */
-function watchStatements({ pool }: Opened): Map<number, number> {
+interface Watch {
+  /** When each read by key was handed to the driver, by its id, which is in flight once at a time. */
+  readonly sent: Map<number, number>
+  /** The pool is again as the other side's. */
+  end(): void
+}
+
+function watchStatements({ pool }: Opened): Watch {
   const sent = new Map<number, number>()
   const query = pool.query
   pool.query = function (this: unknown, ...args: unknown[]) {
@@ -86,7 +92,7 @@ function watchStatements({ pool }: Opened): Map<number, number> {
     if (typeof id === 'number') sent.set(id, performance.now())
     return (query as (...args: unknown[]) => unknown).apply(this, args)
   } as typeof query
-  return sent
+  return { sent, end: () => Reflect.deleteProperty(pool, 'query') }
 }
 
 interface Opening {
@@ -98,7 +104,7 @@ interface Opening {
 }
 
 /** Reads until the breaker has opened, and what they waited. All were hits before. */
-async function untilOpen(db: AsideDb, sent: Map<number, number>, begin: () => Promise<void> | void): Promise<Opening> {
+async function untilOpen(db: AsideDb, { sent, end }: Watch, begin: () => Promise<void> | void): Promise<Opening> {
   let [opened, longestWaitMs, reads, next] = [0, 0, 0, 0]
   const stop = db.$aside.on((event) => {
     if (event.type === 'breakerOpened' && event.of === 'reads') opened ||= performance.now()
@@ -124,6 +130,7 @@ async function untilOpen(db: AsideDb, sent: Map<number, number>, begin: () => Pr
   await beginning
   await reading
   stop()
+  end()
   return { longestWaitMs, reads, openedAfterMs: opened - began }
 }
 
@@ -144,7 +151,7 @@ async function measure({ name, begin }: Outage): Promise<void> {
   const client = createClient({ url: proxy.url })
   client.on('error', () => {})
   const opened = await openBeside(plainDatabase)
-  const sent = watchStatements(opened)
+  const watch = watchStatements(opened)
   const namespace = `outage-${name.replaceAll(/\W+/g, '-')}`
   await ageRegister(redis.url, `${run}-${namespace}`, opened.name)
   const db = await openAside(opened, namespace, {
@@ -156,7 +163,7 @@ async function measure({ name, begin }: Outage): Promise<void> {
   await warm(db)
   const warmShare = (db.$aside.stats().hits - hitsBefore) / ROWS
   bars.push({ name: `${name}: all were hits before`, passed: warmShare > 0.99, found: warmShare.toFixed(3) })
-  const opening = await untilOpen(db, sent, () => begin(redis, proxy))
+  const opening = await untilOpen(db, watch, () => begin(redis, proxy))
   const hits = db.$aside.stats().hits
   const sides: Side[] = [
     { name: 'plain Drizzle', db: plainDatabase.db },
