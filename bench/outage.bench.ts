@@ -25,7 +25,7 @@ import { alternate } from './support/rounds.ts'
 import { readSettings } from './support/settings.ts'
 import { median, quantile } from './support/statistics.ts'
 
-const { rounds, ops, quick, concurrency } = readSettings(process.argv.slice(2), { rounds: 5, ops: 3_000 })
+const { rounds, ops, quick, concurrency } = readSettings(process.argv.slice(2), { rounds: 7, ops: 8_000 })
 
 /** Defaults of the extension, as docs/how-it-works.md tells them. */
 const READ_DEADLINE_MS = 50
