@@ -28,8 +28,8 @@ const shortPeriods: Edit = {
 }
 
 const unionIgnored: Edit = {
-  file: 'with-cache.ts',
-  find: 'this.#registrar.union?.tables.has(relation.id) === true',
+  file: 'wiring/union-tables.ts',
+  find: 'this.#with.union()?.tables.has(relation.id) === true',
   put: 'false',
 }
 

@@ -27,7 +27,9 @@ test('a house whose imports fall passes', () => {
   const { code, lines } = check({
     'index.ts': `export { withCache } from './with-cache.ts'\nexport { memoryStore } from './stores/memory.ts'`,
     'store.ts': `export type { Store } from './ports/store.ts'`,
-    'with-cache.ts': `import type { PgDatabase } from 'drizzle-orm/pg-core'\nimport { plan } from './read/plan.ts'\nimport { options } from './options.ts'\nexport const withCache = 1`,
+    'with-cache.ts': `import type { PgDatabase } from 'drizzle-orm/pg-core'\nimport { Engine } from './wiring/engine.ts'\nimport { options } from './options.ts'\nexport const withCache = 1`,
+    'wiring/engine.ts': `import type { Table } from 'drizzle-orm'\nimport { plan } from '../read/plan.ts'\nimport { tables } from './tables.ts'\nexport class Engine {}`,
+    'wiring/tables.ts': `import { options } from '../options.ts'\nexport const tables = options`,
     'options.ts': `import { AsideError } from './errors.ts'\nexport const options = 1`,
     'errors.ts': `export class AsideError extends Error {}`,
     'drizzle/wrap.ts': `import { is } from 'drizzle-orm'\nimport { key } from '../model/key.ts'`,
@@ -68,6 +70,11 @@ const broken: [what: string, files: Record<string, string>, line: string][] = [
     'with-cache.ts:1: with-cache.ts imports index.ts, which is not below it',
   ],
   [
+    'a wing that imports the wiring',
+    { 'read/a.ts': `import { E } from '../wiring/e.ts'`, 'wiring/e.ts': '' },
+    'read/a.ts:1: read imports wiring, which is not below it',
+  ],
+  [
     'drizzle-orm in another wing, even its types',
     { 'map/a.ts': `import type { SQL } from 'drizzle-orm'` },
     `map/a.ts:1: imports 'drizzle-orm'; only drizzle/ may`,
@@ -91,7 +98,7 @@ const broken: [what: string, files: Record<string, string>, line: string][] = [
   [
     'a folder that the design does not know',
     { 'utils/a.ts': '' },
-    'utils/a.ts:1: utils belongs to no layer: index.ts, store.ts, with-cache.ts, options.ts, drizzle, catalog, read, write, map, register, stores, watch, ports, model, errors.ts',
+    'utils/a.ts:1: utils belongs to no layer: index.ts, store.ts, with-cache.ts, wiring, options.ts, drizzle, catalog, read, write, map, register, stores, watch, ports, model, errors.ts',
   ],
 ]
 

@@ -368,6 +368,17 @@ describe('set-up', () => {
     wrap({ tables: [cached(notes)], store }, drizzle(pool))
   })
 
+  it('what is refused has taken neither the client nor the store', async () => {
+    const pool = new Pool()
+    let closed = 0
+    const store = { ...memoryStore(), close: async () => void closed++ }
+    const refused = [cached(items, { lists: () => [notes.body] })]
+    expect(() => withCache(drizzle(pool), { store, tables: refused })).toThrow(/lists of items/)
+    wrap({ tables: [cached(items)] }, drizzle(pool))
+    await withCache(bare(), { store, tables: [cached(items)] }).$aside.close()
+    expect(closed).toBe(1)
+  })
+
   it('F13: drizzle.mock() of each driver can be wrapped', async () => {
     const mocks = [drizzle.mock(), overPostgresJs.mock(), overPglite.mock()] as unknown as ReturnType<typeof bare>[]
     for (const mock of mocks) {
