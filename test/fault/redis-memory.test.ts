@@ -1,15 +1,16 @@
 /**
  * A Redis that forgets: flushed at any moment, evicting, full (D4, D6; PROTOCOL 11: 63, 64). It costs misses, and what is
- * removed while it is full stays removed.
+ * removed while it is full stays removed; what a full one has is served on.
  */
-import { redisStore } from '@drizzle-aside/redis'
+import { type RedisClient, redisStore } from '@drizzle-aside/redis'
 import { cached } from 'drizzle-aside'
 import { eq } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { type RedisLibrary, redisLibraries } from '../conformance/redis-clients.ts'
+import { clusterLibraries, type RedisLibrary, redisLibraries } from '../conformance/redis-clients.ts'
 import { type ManualClock, manualClock } from '../harness/clock.ts'
 import { type FreshDatabase, freshDatabase, type PrivateServer, privateRedis } from '../harness/databases.ts'
 import { gatedStore, type StatementHook, type StoreHook } from '../harness/gates.ts'
+import { ageClusterRegister, privateCluster } from '../harness/redis-cluster.ts'
 import { ageRegister } from '../harness/redis-keys.ts'
 import { asAdmin } from '../harness/redis-replicas.ts'
 import { Random } from '../random/random.ts'
@@ -49,13 +50,19 @@ afterEach(async () => {
 interface Opened {
   readonly onStore?: StoreHook
   readonly hook?: StatementHook
+  readonly notes?: ReturnType<typeof cached>
 }
 
-async function open(library: RedisLibrary, { onStore, ...more }: Opened = {}): Promise<App> {
-  const client = await library.open(server.url)
+const open = async (library: RedisLibrary, opened?: Opened): Promise<App> =>
+  openOver(await library.open(server.url), opened)
+
+async function openOver(
+  client: { readonly client: RedisClient; close(): unknown },
+  { onStore, notes: ofNotes = cached(notes), ...more }: Opened = {},
+): Promise<App> {
   const own = redisStore(client.client, { clock })
   const store = onStore ? gatedStore(own, onStore) : own
-  const tables = [cached(items, { lists: (t) => [t.n] }), cached(notes)]
+  const tables = [cached(items, { lists: (t) => [t.n] }), ofNotes]
   const app = await openApp({ url: database.url, namespace, store, clock, tables, ...more })
   ending.push(async () => {
     await app.close()
@@ -87,6 +94,50 @@ async function expectServed(app: App, label: string): Promise<void> {
     )
     .toBe(2)
   expect([...labels]).toEqual([label])
+}
+
+/** Nothing new is kept from now on. */
+const fill = (url: string) =>
+  asAdmin(url, (admin) => admin.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' }))
+
+/** Four heartbeats go by, and whenever the last one is answered what is kept is served. */
+async function expectServedOn(app: App, label: string): Promise<void> {
+  for (let half = 0; half < 16; half++) {
+    await clock.advanceAndSettle(500)
+    await expect
+      .poll(
+        async () => {
+          await clock.advanceAndSettle(0)
+          app.told.forget()
+          const labels = [await labelOf(app), (await inList(app))[0]?.label]
+          return { labels, hits: app.told.of('hit').length }
+        },
+        { timeout: 20_000, interval: 10 },
+      )
+      .toEqual({ labels: [label, label], hits: 2 })
+  }
+}
+
+/** `opener` opens an app over the servers that `fillAll` fills. */
+async function expectServedWhileFull(opener: (opened?: Opened) => Promise<App>, fillAll: () => Promise<unknown>) {
+  const [app, writer] = [await opener(), await opener()]
+  for (const each of [app, writer]) await expectServed(each, 'old')
+  await fillAll()
+  await expectServedOn(app, 'old')
+  // Who comes now enters himself all the same: as one that is known, and with what nobody else keeps.
+  const late = await opener()
+  await expectServed(late, 'old')
+  const other = await opener({ notes: cached(notes, { lists: (t) => [t.body] }) })
+  await expectServed(other, 'old')
+  const all = [app, writer, late, other]
+  for (const each of all) await expectServedOn(each, 'old')
+  await rename(writer, 'new')
+  await rename(other, 'newer', 2)
+  expect([writer, other].flatMap(({ told }) => told.of('pendingDelivery'))).toEqual([])
+  for (const each of all) {
+    expect(await labelOf(each)).toBe('new')
+    expect((await inList(each)).map(({ label }) => label).slice(0, 3)).toEqual(['new', 'newer', 'old'])
+  }
 }
 
 describe.each(redisLibraries)('over $name', (library) => {
@@ -156,7 +207,7 @@ describe.each(redisLibraries)('over $name', (library) => {
   test('64: a full Redis refuses fills, which is told; reads answer, removals arrive, and it goes on when there is room', async () => {
     const [app, other] = [await open(library), await open(library)]
     await expectServed(app, 'old')
-    await asAdmin(server.url, (admin) => admin.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' }))
+    await fill(server.url)
     app.told.forget()
     expect(await labelOf(app)).toBe('old')
     expect(app.told.of('hit')).toHaveLength(1)
@@ -174,6 +225,13 @@ describe.each(redisLibraries)('over $name', (library) => {
     await clock.advanceAndSettle(500)
     await expectServed(app, 'new')
   })
+
+  test('64: what a full Redis has is served on, heartbeats go on, and removals arrive', { timeout: 60_000 }, () =>
+    expectServedWhileFull(
+      (opened) => open(library, opened),
+      () => fill(server.url),
+    ),
+  )
 
   test('D4, 64: a Redis that evicts whatever it likes serves nothing old', { timeout: 120_000 }, async () => {
     const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31))
@@ -223,3 +281,17 @@ describe.each(redisLibraries)('over $name', (library) => {
     })
   })
 })
+
+test.each(clusterLibraries)(
+  '64: what a full Cluster has is served on, heartbeats go on, and removals arrive, over $name',
+  { timeout: 60_000 },
+  async (library) => {
+    const cluster = await privateCluster({ replicas: 0 })
+    ending.push(() => cluster.stop())
+    await ageClusterRegister(cluster, namespace, database.name)
+    await expectServedWhileFull(
+      async (opened) => openOver(await library.open(cluster.urls), opened),
+      () => Promise.all(cluster.urls.map(fill)),
+    )
+  },
+)

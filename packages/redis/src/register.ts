@@ -7,12 +7,19 @@ import { wholeMs } from './expiry.ts'
  * `c…` per digest the parts themselves (once for all processes of one configuration), `n…` per new part its mark.
  *
  * Answers `need parts` where the digest is not known yet: a visit brings the parts only when they are asked for.
+ *
+ * Its first write is a removal, of nothing: a Redis that is full refuses a write that takes room, but not behind another one
+ * of the same script. So heartbeats go on while nothing new is kept.
+ *
+ * @see https://redis.io/docs/latest/develop/programmability/eval-intro/ (executing under low memory conditions)
  */
 const ENTER = `
 local key, party, digest, mint, known = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local life, settled, parts, incarnation = tonumber(ARGV[5]), cjson.decode(ARGV[6]), ARGV[7], ARGV[8]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- First of all, see above.
+redis.call('HDEL', key, '')
 
 local version, born, within
 local parties, configs, marks = {}, {}, {}
