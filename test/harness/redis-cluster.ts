@@ -45,7 +45,7 @@ const SLOTS = 16_384
 
 export async function findCluster(): Promise<RunningCluster> {
   const given = process.env.TEST_REDIS_CLUSTER_URLS
-  if (!given) return privateCluster({ replicas: 0 })
+  if (!given) return privateCluster()
   const urls = given.split(',').map((url) => url.trim())
   const cluster = talkTo(urls, async () => {})
   try {
