@@ -6,6 +6,8 @@ import type {
   NodeRedisClient,
   NodeRedisCluster,
   RedisClient,
+  RedisStoreOptions,
+  WithOurs,
 } from '@drizzle-aside/redis'
 import * as ioredis5 from 'ioredis'
 import * as ioredis6 from 'ioredis-6'
@@ -55,7 +57,14 @@ export interface SentinelAddress {
 export interface SentinelLibrary {
   readonly name: string
   readonly knowsPrefix: boolean
-  open(at: SentinelAddress, options?: FindingOptions): Promise<{ client: RedisClient; close(): unknown }>
+  open(at: SentinelAddress, options?: FindingOptions): Promise<AppSentinel>
+}
+
+export interface AppSentinel {
+  readonly client: RedisClient
+  /** What `redisStore` has to be told of it. */
+  readonly told: Pick<RedisStoreOptions, 'duplicate'>
+  close(): unknown
 }
 
 interface Library {
@@ -69,7 +78,8 @@ const addressOf = (host: string) => ({
   port: Number(host.split(':').at(-1)),
 })
 
-function nodeRedis(name: string, library: typeof nodeRedis6, knowsPrefix: boolean): Library {
+/** `duplicates`: its sentinel client is left to duplicate itself. */
+function nodeRedis(name: string, library: typeof nodeRedis6, { knowsPrefix = true, duplicates = true } = {}): Library {
   return {
     single: {
       name,
@@ -101,16 +111,18 @@ function nodeRedis(name: string, library: typeof nodeRedis6, knowsPrefix: boolea
       name,
       knowsPrefix,
       async open({ name: group, host, port }, { through, ...options } = {}) {
-        const client = library.createSentinel({
+        const given = {
           name: group,
           sentinelRootNodes: [{ host, port }],
           ...options,
           ...(through && { nodeAddressMap: (address: string) => addressOf(through.get(address) ?? address) }),
           replicaPoolSize: 1,
-        })
+        }
+        const client = library.createSentinel(given)
         client.on('error', () => {})
         await client.connect()
-        return { client, close: () => client.destroy() }
+        const told = duplicates ? {} : { duplicate: (ours: WithOurs) => library.createSentinel(ours(given)) }
+        return { client, told, close: () => client.destroy() }
       },
     },
   }
@@ -153,16 +165,16 @@ function ioredis(name: string, library: typeof ioredis5): Library {
         })
         client.on('error', () => {})
         await client.connect()
-        return { client, close: () => client.disconnect() }
+        return { client, told: {}, close: () => client.disconnect() }
       },
     },
   }
 }
 
 /** The lines that the tests use in general, and the others that are supported: the same verbs, seen from outside. */
-const usual = [nodeRedis('node-redis', nodeRedis6, true), ioredis('ioredis', ioredis5)]
+const usual = [nodeRedis('node-redis', nodeRedis6), ioredis('ioredis', ioredis5)]
 const others = [
-  nodeRedis('node-redis 5', nodeRedis5 as unknown as typeof nodeRedis6, false),
+  nodeRedis('node-redis 5', nodeRedis5 as unknown as typeof nodeRedis6, { knowsPrefix: false, duplicates: false }),
   ioredis('ioredis 6', ioredis6 as unknown as typeof ioredis5),
 ]
 
@@ -171,5 +183,7 @@ export const clusterLibraries = usual.map(({ cluster }) => cluster)
 export const sentinelLibraries = usual.map(({ sentinel }) => sentinel)
 export const everyRedisLibrary = [...usual, ...others].map(({ single }) => single)
 export const everyClusterLibrary = [...usual, ...others].map(({ cluster }) => cluster)
-/** Without node-redis 5, whose client is refused. */
-export const everySentinelLibrary = [...usual, ...others.slice(1)].map(({ sentinel }) => sentinel)
+const byFunction = nodeRedis('node-redis by a function', nodeRedis6, { duplicates: false })
+/** Whose own connections are opened by a function of the app. */
+export const openedByFunction = [others[0] as Library, byFunction].map(({ sentinel }) => sentinel)
+export const everySentinelLibrary = [...usual, ...others, byFunction].map(({ sentinel }) => sentinel)

@@ -29,7 +29,7 @@ export interface Connection {
 
 /** To one node at a time. */
 export interface SingleConnection extends Connection {
-  /** Calls back whenever a connection is ready, the first one included; the answer ends it. */
+  /** Calls back whenever a connection is ready, the first one included, or was lost; the answer ends it. */
   onReady(opened: () => void): () => void
   /** Gives the connection up and opens another to the same address; of the app's own client nothing. */
   reopen(): void
@@ -72,9 +72,13 @@ export function withoutErrors(answers: readonly unknown[]): unknown[] {
 /** What went wrong, in the place of an answer. */
 export const asError = (reason: unknown): Error => (reason instanceof Error ? reason : new Error(String(reason)))
 
+/** Puts the store's settings on top of an app's, whatever else stands in them. */
+export type WithOurs = <Options extends object>(options: Options) => Options
+
 /** Settings of the store, complete. */
 export interface ConnectionOptions {
-  readonly duplicate: boolean
+  /** A function: how to open another client, where the app's cannot be duplicated. */
+  readonly duplicate: boolean | ((ours: WithOurs) => unknown)
   readonly deadAfterMs: number
   /** Instead of the client's own. */
   readonly keyPrefix?: string

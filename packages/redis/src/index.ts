@@ -1,6 +1,6 @@
 import { AsideError, type Clock, type Store, systemClock } from 'drizzle-aside/store'
 import { ClusterConnection, type ClusterNodes } from './cluster.ts'
-import type { ConnectionOptions, SingleConnection } from './connection.ts'
+import type { ConnectionOptions, SingleConnection, WithOurs } from './connection.ts'
 import { type Fallback, ServerIncarnation } from './incarnation.ts'
 import { connectIoredis, type IoredisClient, isIoredis } from './ioredis.ts'
 import { type IoredisCluster, isIoredisCluster, nodesOfIoredis } from './ioredis-cluster.ts'
@@ -9,6 +9,7 @@ import { isNodeRedisCluster, type NodeRedisCluster, nodesOfNodeRedis } from './n
 import { connectNodeRedisSentinel, isNodeRedisSentinel, type NodeRedisSentinel } from './node-redis-sentinel.ts'
 import { storeOver } from './redis-store.ts'
 
+export type { WithOurs } from './connection.ts'
 export type { IoredisClient } from './ioredis.ts'
 export type { IoredisCluster } from './ioredis-cluster.ts'
 export type { NodeRedisClient } from './node-redis.ts'
@@ -23,8 +24,14 @@ export interface RedisStoreOptions {
    * Whether the store opens a connection of its own with the client's settings. Default: true. With `false` it sends
    * its commands over the client itself, with that client's queueing and time limits; the client must be connected by
    * the app and must not repeat commands after a reconnect.
+   *
+   * A function for a sentinel client of node-redis: how to open another one like it, with the store's settings on top, which
+   * `ours` puts there. That of version 5 needs it, for it cannot be duplicated.
+   *
+   * @example
+   * redisStore(createSentinel(options), { duplicate: (ours) => createSentinel(ours(options)) })
    */
-  duplicate?: boolean
+  duplicate?: boolean | ((ours: WithOurs) => NodeRedisSentinel)
   /**
    * After how many milliseconds without a sign of life the store's own connection is given up and opened anew.
    * Default: 5,000. It has nothing to do with the deadlines of a query, which are much shorter.
@@ -69,7 +76,7 @@ export interface RedisStoreOptions {
  * @throws AsideError `ASIDE_BAD_STORE` when the client is none of these, or unfit with `duplicate: false` (as those of Sentinel
  * and Cluster of node-redis, and of a Cluster of ioredis, always are);
  * `ASIDE_BAD_OPTION` when `deadAfterMs` is not a positive number, or `failoverGuard` none of its words, or
- * `'reconnect-flush'` on a Cluster.
+ * `'reconnect-flush'` on a Cluster, or `duplicate` a function for another client than one of Sentinel.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const { duplicate = true, deadAfterMs = 5_000, failoverGuard: fallback, clock = systemClock } = options
@@ -82,6 +89,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   if (fallback !== undefined && !fallbacks.includes(fallback)) {
     throw new AsideError('ASIDE_BAD_OPTION', `failoverGuard must be one of ${fallbacks.join(', ')}, not ${fallback}.`)
   }
+  if (typeof duplicate === 'function' && !isNodeRedisSentinel(client)) refuseFunction()
   const settings = { duplicate, deadAfterMs }
   const nodes = clusterNodes(client, settings)
   if (nodes) {
@@ -92,6 +100,13 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const connection = connect(client, settings)
   const incarnation = new ServerIncarnation({ connection, clock, fallback })
   return storeOver(incarnation.watch(connection), incarnation)
+}
+
+function refuseFunction(): never {
+  throw new AsideError(
+    'ASIDE_BAD_OPTION',
+    'a function for `duplicate` is for sentinel clients of node-redis; all others are duplicated without.',
+  )
 }
 
 function refuseFlush(): never {

@@ -75,16 +75,20 @@ export function connectNodeRedis(client: NodeRedisClient, options: ConnectionOpt
  * - PING and socket timeout: a connection that swallows everything is given up, without them for ~15 minutes not;
  * - our reconnect strategy: the app's may give up for good, the default one does after a socket timeout.
  */
-function duplicateOf(client: NodeRedisClient, deadAfterMs: number): NodeRedisClient {
-  const own = client.duplicate({
+export function nodeSettings(deadAfterMs: number, socket: object | undefined): object {
+  return {
     disableOfflineQueue: true,
     commandOptions: STRINGS_WITHOUT_TIMER,
     clientSideCache: undefined,
     emitInvalidate: undefined,
     readonly: false,
     pingInterval: Math.ceil(deadAfterMs / 4),
-    socket: { ...optionsOf(client).socket, socketTimeout: deadAfterMs, reconnectStrategy: reconnectDelayMs },
-  }) as NodeRedisClient
+    socket: { ...socket, socketTimeout: deadAfterMs, reconnectStrategy: reconnectDelayMs },
+  }
+}
+
+function duplicateOf(client: NodeRedisClient, deadAfterMs: number): NodeRedisClient {
+  const own = client.duplicate(nodeSettings(deadAfterMs, optionsOf(client).socket)) as NodeRedisClient
   // Without a listener an 'error' event ends the process. Whoever waits for a command hears of the failure from it.
   own.on('error', () => {})
   return own
