@@ -176,6 +176,27 @@ test.each(openedByFunction)('$name: a master that swallows everything is given u
   await group.stop()
 })
 
+// ioredis gives up for good where it hears of the new master while it asks for it: in about every second failover.
+test.each(everySentinelLibrary.filter(({ name }) => name.startsWith('ioredis')))(
+  '$name: the store comes back after each of five failovers',
+  async (library) => {
+    for (let failover = 0; failover < 5; failover++) {
+      const group = await privateSentinel()
+      const app = await library.open(group)
+      const store = redisStore(app.client)
+      await store.read(['k'])
+      await group.master.kill()
+      await expect
+        .poll(() => store.read(['k']).catch(() => 'no connection'), { timeout: 20_000, interval: 10 })
+        .toEqual([null])
+      await store.close()
+      app.close()
+      await group.stop()
+    }
+  },
+  120_000,
+)
+
 /** A write whose removal waits may not be seen by others yet (E-cut): here it is over when nothing waits any more. */
 const raiseAndDeliver =
   ({ db }: Awaited<ReturnType<typeof openApp>>): ReadNumber =>

@@ -43,6 +43,7 @@ export function connectIoredis(client: IoredisClient, options: ConnectionOptions
 /** `isOurs`: it was opened for the store, connects with the first command, and is closed with the store. */
 export function connectionOver(own: IoredisClient, isOurs: boolean): NodeConnection {
   const first = isOurs ? new FirstConnect(own, () => own.connect()) : undefined
+  const stop = isOurs ? neverEnding(own) : undefined
   return nodeConnection({
     keyPrefix: optionsOf(own).keyPrefix ?? '',
     waits: () => first?.waits(),
@@ -56,10 +57,32 @@ export function connectionOver(own: IoredisClient, isOurs: boolean): NodeConnect
       if (isOurs && own.status === 'ready') own.disconnect(true)
     },
     async close() {
+      stop?.()
       if (isOurs) own.disconnect()
     },
   })
 }
+
+/**
+ * Connects again whenever the client has given up for good: behind Sentinel it does where it hears of another master while
+ * it asks for the master, whatever its strategy. The answer ends it.
+ */
+function neverEnding(own: IoredisClient): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const again = () => {
+    timer = setTimeout(() => {
+      if (own.status === 'end') own.connect().catch(() => {})
+    }, RETRY_MS)
+    timer.unref()
+  }
+  own.on('end', again)
+  return () => {
+    own.off('end', again)
+    clearTimeout(timer)
+  }
+}
+
+const RETRY_MS = 100
 
 /**
  * The app's connection settings with ours on top:
