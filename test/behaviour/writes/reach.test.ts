@@ -370,7 +370,9 @@ const readings2 = pgTable('readings_2', { area: integer(), id: integer(), code: 
 ])
 const animals = pgTable('animals', { id: integer().primaryKey(), n: integer() })
 const dogs = pgTable('dogs', { id: integer().primaryKey(), n: integer() })
-const family = { readings, readings1, readings2, animals, dogs }
+const trunk = pgTable('trunk', { id: integer().primaryKey(), code: text(), n: integer() })
+const leaf = pgTable('leaf', { id: integer().primaryKey(), code: text(), n: integer() })
+const family = { readings, readings1, readings2, animals, dogs, trunk, leaf }
 type Family = typeof family
 const familyDdl = `
   create table readings (area int, id int, code text, n int default 0, primary key (area, id), unique (area, code)) partition by list (area);
@@ -381,6 +383,11 @@ const familyDdl = `
   create table dogs (primary key (id)) inherits (animals);
   insert into animals values (1), (2);
   insert into dogs values (3), (4);
+  create table trunk (id int primary key, code text, n int default 0) partition by range (id);
+  create table branch partition of trunk for values from (0) to (100) partition by range (id);
+  create table leaf partition of branch for values from (0) to (100);
+  create index on trunk (code);
+  insert into trunk select n, 'a' from generate_series(1, 9) n;
 `
 
 describe.each([15, 18] as const)('partitions and inheritance, PostgreSQL %i', (line) => {
@@ -456,6 +463,23 @@ describe.each([15, 18] as const)('partitions and inheritance, PostgreSQL %i', (l
       .onConflictDoUpdate({ target: [readings.area, readings.id], set: { n: 3 } })
     await expectFallen(test, at(readings, 1, 20))
     await expectHits(test, at(readings, 1, 4))
+  })
+
+  it('a BEFORE trigger of the partitioned table acts on the partition of a partition', async () => {
+    test = await openWrapped(line, {
+      ddl: `${familyDdl};
+        create function recode() returns trigger language plpgsql as $$ begin new.code := 'b'; return new; end $$;
+        create trigger recode before update on trunk for each row execute function recode()`,
+      schema: family,
+      tables: [uncached(trunk, { affects: [] }), cached(leaf)],
+    })
+    const coded =
+      (code: string): Read<Family> =>
+      (db) =>
+        db.select().from(leaf).where(eq(leaf.code, code)).orderBy(leaf.id)
+    await warm(test, coded('a'), coded('b'))
+    await test.db.update(leaf).set({ n: 1 }).where(eq(leaf.id, 1))
+    await expectFallen(test, coded('a'), coded('b'))
   })
 
   it('an inheritance parent has no records, and a write to either side is seen on the other', async () => {

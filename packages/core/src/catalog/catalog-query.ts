@@ -42,6 +42,13 @@ const foreignKeys = `(select true as conenforced, false as conperiod) as older
       c.convalidated and conenforced and not conperiod as holds, c.conparentid <> 0 as cloned
     from pg_catalog.pg_constraint c where c.contype = 'f')`
 
+/**
+ * Not of a foreign key or another constraint. Before PostgreSQL 15 the clones of a user's trigger at partitions are
+ * internal, too: they have a parent, and no constraint but that of a constraint trigger.
+ */
+const madeByUser = `(not t.tgisinternal or t.tgparentid <> 0 and not exists (
+    select from pg_catalog.pg_constraint c where c.oid = t.tgconstraint and c.contype <> 't'))`
+
 /** What of a session may change an answer, in the order of `environmentOf`. */
 export const environmentList = `json_build_array(current_user, ${[
   'search_path',
@@ -181,11 +188,10 @@ fk as (
   group by f.confrelid
 ),
 trg as (
-  select t.tgrelid, json_agg(json_build_array(t.tgname, t.tgtype, up.oid is not null,
+  select t.tgrelid, json_agg(json_build_array(t.tgname, t.tgtype, t.tgparentid <> 0,
       json_build_array(t.tgfoid::int8, t.tgenabled, t.tgattr::text, md5(t.tgqual::text))) order by t.tgname) as list
   from pg_catalog.pg_trigger t
-  left join pg_catalog.pg_trigger up on up.oid = t.tgparentid and not up.tgisinternal
-  where t.tgenabled <> 'D' and (not t.tgisinternal or up.oid is not null)
+  where t.tgenabled <> 'D' and ${madeByUser}
   group by t.tgrelid
 ),
 ruled as (

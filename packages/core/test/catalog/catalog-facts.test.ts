@@ -69,6 +69,7 @@ const ddl = `
   create table events_2 partition of events for values from ('2021-01-01') to ('2022-01-01');
   create trigger copied after insert on events for each row execute function touch();
   create trigger once after insert on events execute function touch();
+  create constraint trigger owed after insert on events deferrable for each row execute function touch();
   create table beasts (id int primary key);
   create table cats (id int primary key) inherits (beasts);
   create table kittens (paws int) inherits (cats);
@@ -336,12 +337,17 @@ describe.each(engines)('facts read from %s', (_, open) => {
     expect(table('children').triggers).toEqual([])
   })
 
-  it('a row trigger of a partitioned table stands at its partitions as a clone', () => {
+  it('a row trigger of a partitioned table stands at its partitions, and at theirs, as a clone', () => {
     expect(table('events').triggers.map((one) => [one.name, one.clone])).toEqual([
       ['copied', undefined],
       ['once', undefined],
+      ['owed', undefined],
     ])
-    expect(table('events_1a').triggers).toMatchObject([{ name: 'copied', clone: true, insert: true }])
+    for (const member of ['events_1', 'events_1a'])
+      expect(table(member).triggers).toMatchObject([
+        { name: 'copied', clone: true, insert: true },
+        { name: 'owed', clone: true, insert: true },
+      ])
   })
 
   it('rules and row security are told', () => {
