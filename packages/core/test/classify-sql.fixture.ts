@@ -121,9 +121,9 @@ const relations = [
 /** Built-in functions that the cases call; the real server's own list takes their place in its test. */
 const quiet = `abs age array_agg array_length avg avg ceil char_length concat count json_to_record current_schema date date_part date_trunc
   dense_rank format generate_series jsonb_agg jsonb_array_elements jsonb_build_object jsonb_each jsonb_each_text json_agg
-  json_build_array json_build_object json_to_recordset lag length like lower lpad make_interval max md5 min mode now
+  json_build_array json_build_object json_to_recordset lag length like lower lpad make_interval max md5 min mode now overlay
   percentile_cont plainto_tsquery rank regexp_replace round row_number row_to_json current_setting string_agg strpos
-  substr sum to_char to_jsonb to_tsquery ts_rank unnest upper version quiet label query_to_xml crosstab replace
+  substr substring sum to_char to_jsonb to_tsquery ts_rank unnest upper version quiet label query_to_xml crosstab replace
   statement_timestamp to_tsvector text int4 numeric float8 has_table_privilege`
 
 export function factsOf(more: Partial<CatalogFacts> = {}): CatalogFacts {

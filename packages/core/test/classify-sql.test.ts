@@ -353,6 +353,16 @@ describe.each([15, 18] as const)('on PostgreSQL %i', (line) => {
     expect(found.elsewhere).toBeGreaterThan(100)
   }, 120_000)
 
+  test.each(['substring', 'overlay'])('a user may have made a function %s that writes', async (name) => {
+    const body = `insert into log values (1) returning 1`
+    await client.query(`create function public.${name}(int4range, int) returns int language sql as '${body}'`)
+    const text = `select ${name}('[1,2)'::int4range, 1)`
+    expect(classifySql(text, { ...real, quietFunctions: await quietFunctions() }).kind).toBe('write')
+    // Before PostgreSQL 14 the keyword called what is built in, and nothing else.
+    expect(await rowsLogged(text)).toBe(real.serverVersion < 140_000 ? -1 : 1)
+    await client.query(`drop function public.${name}(int4range, int)`)
+  })
+
   /** How many rows a text adds to the table that every loud function writes; -1 for a text that fails. */
   async function rowsLogged(text: string): Promise<number> {
     await client.query('begin')

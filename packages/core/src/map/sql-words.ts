@@ -2,11 +2,14 @@
 
 const words = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/))
 
-/** Keywords of the grammar that take parentheses and call nothing but built-in code (kwlist.h, col_name_keyword). */
+/**
+ * Keywords of the grammar that take parentheses and call nothing but built-in code (kwlist.h, col_name_keyword). Not
+ * `overlay` and `substring`: since PostgreSQL 14, with commas they call what the search path finds.
+ */
 export const constructs = words(`
   between bigint bit boolean char character coalesce dec decimal exists extract float greatest grouping int integer
-  interval least national nchar normalize nullif numeric overlay position precision real row smallint substring time
-  timestamp trim values varchar`)
+  interval least national nchar normalize nullif numeric position precision real row smallint time timestamp trim values
+  varchar`)
 
 /** Constructs whose parentheses hold a FROM that is no FROM clause. */
 export const fromInside = words('extract overlay position substring trim')
@@ -66,7 +69,7 @@ export const pure = words(`
   jsonb_extract_path jsonb_extract_path_text jsonb_object jsonb_object_agg jsonb_object_keys jsonb_path_exists
   jsonb_path_query jsonb_path_query_array jsonb_path_query_first jsonb_pretty jsonb_set jsonb_strip_nulls jsonb_to_record jsonb_to_recordset jsonb_typeof
   lag last_value lead left length like ln log log10 lower lpad ltrim make_date make_interval max md5 min mod mode
-  nth_value ntile num_nonnulls num_nulls octet_length overlaps percent_rank percentile_cont percentile_disc pi
+  nth_value ntile num_nonnulls num_nulls octet_length overlaps overlay percent_rank percentile_cont percentile_disc pi
   plainto_tsquery phraseto_tsquery power quote_ident quote_literal radians rank regexp_match regexp_matches
   regexp_replace regexp_split_to_array regexp_split_to_table repeat replace reverse right round row_number row_to_json
   rpad rtrim sha224 sha256 sha384 sha512 sign split_part sqrt starts_with stddev stddev_pop stddev_samp string_agg
