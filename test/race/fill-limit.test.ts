@@ -10,7 +10,7 @@ import { openApp } from '../support/open-app.ts'
 
 let database: FreshDatabase
 beforeAll(async () => {
-  database = await freshDatabase(18)
+  database = await freshDatabase()
   await outside(database.url, itemsSetUp)
 })
 afterAll(() => database.drop())

@@ -38,7 +38,7 @@ let texts: Store
 const open: { close(): Promise<void> }[] = []
 
 beforeEach(async () => {
-  database = await freshDatabase(18)
+  database = await freshDatabase()
   await outside(database.url, ddl)
   storeClock = manualClock()
   texts = memoryStore({ clock: storeClock })

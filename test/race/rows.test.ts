@@ -62,7 +62,7 @@ describe.each([
   let stores: Stores
   let apps: App[]
   beforeAll(async () => {
-    database = await freshDatabase(18)
+    database = await freshDatabase()
   })
   afterAll(() => database.drop())
   beforeEach(async () => {

@@ -19,7 +19,7 @@ type App = Awaited<ReturnType<typeof openApp>>
 
 let database: FreshDatabase
 beforeAll(async () => {
-  database = await freshDatabase(18)
+  database = await freshDatabase()
 })
 beforeEach(() => outside(database.url, 'drop table if exists items, notes', itemsSetUp))
 afterAll(() => database.drop())

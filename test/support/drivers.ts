@@ -4,7 +4,7 @@
  * `db` has the type that it has over node-postgres: the builders are the same, only native results differ in their type.
  */
 import type { PostgresLine } from '../harness/databases.ts'
-import { freshDatabase } from '../harness/databases.ts'
+import { anyLine, freshDatabase } from '../harness/databases.ts'
 import { outside } from './items.ts'
 import { type AppOptions, openApp, openPglite, openPostgresJs, openSingle } from './open-app.ts'
 
@@ -31,7 +31,7 @@ export interface DriverHome {
 }
 
 /** A database for the driver, set up with the given statements; each PGlite app gets its own. */
-export async function homeOf(driver: Driver, setUp: string, line: PostgresLine = 18): Promise<DriverHome> {
+export async function homeOf(driver: Driver, setUp: string, line: PostgresLine = anyLine): Promise<DriverHome> {
   if (driver.name === 'pglite') return embeddedHome(setUp)
   const database = await freshDatabase(line)
   await outside(database.url, setUp)

@@ -31,6 +31,8 @@ export interface OpenOptions<S extends Schema> extends Options {
 
 export interface WrappedDatabase<S extends Schema = Schema> {
   readonly line: PostgresLine
+  /** `server_version_num`, for what only newer servers of the line have. */
+  readonly version: number
   readonly url: string
   readonly db: WithAside<NodePgDatabase<S>>
   readonly outside: NodePgDatabase<S>
@@ -52,6 +54,7 @@ export async function openWrapped<S extends Schema = Schema>(
   const url = role ? urlOf(database.url, role) : database.url
   const bare = new Pool({ connectionString: url, ...(max !== undefined && { max }) })
   await outsidePool.query(ddl)
+  const version = await outsidePool.query(`select current_setting('server_version_num')::int as number`)
   const count = countStatements(bare)
   const pool = change ? change(bare) : bare
   const events: AsideEvent[] = []
@@ -71,6 +74,7 @@ export async function openWrapped<S extends Schema = Schema>(
   count.reset()
   return {
     line,
+    version: version.rows[0].number,
     url: database.url,
     db,
     outside: drizzle(outsidePool, { ...(schema && { schema }) }) as NodePgDatabase<S>,

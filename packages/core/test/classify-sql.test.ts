@@ -278,7 +278,8 @@ describe.each([15, 18] as const)('on PostgreSQL %i', (line) => {
     client = new Client({ connectionString: database.url })
     await client.connect()
     await client.query(schemaSql)
-    real = factsOf({ serverVersion: line * 10_000, quietFunctions: await quietFunctions() })
+    const { rows } = await client.query(`select current_setting('server_version_num')::int as version`)
+    real = factsOf({ serverVersion: rows[0].version, quietFunctions: await quietFunctions() })
   })
 
   afterAll(async () => {
@@ -304,11 +305,15 @@ describe.each([15, 18] as const)('on PostgreSQL %i', (line) => {
     }
   }
 
+  /** The keyword `label` was no name for a column without AS, and USING had no alias. */
+  const notBefore14 = /title label|using \(\w+\) as/
+
   const cannotBeReadOnly = /nextval|setval|for (update|no key|share|key)/
 
   test.each([...pureReads, ...volatileReads, ...sessionReads])('%s is no write', async (text) => {
     expect(classifySql(text, real).kind).toBe('read')
     const code = await runReadOnly(text)
+    if (real.serverVersion < 140_000 && notBefore14.test(text)) return expect(code).toBe('42601')
     expect(code).toBe(cannotBeReadOnly.test(text) ? '25006' : undefined)
   })
 

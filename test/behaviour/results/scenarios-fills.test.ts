@@ -55,7 +55,7 @@ describe.each(storeKinds)('over $name', (kind) => {
   let clock: ManualClock
 
   beforeAll(async () => {
-    database = await freshDatabase(18)
+    database = await freshDatabase()
     await outside(database.url, sceneSetUp)
   })
   afterAll(() => database.drop())
@@ -196,7 +196,7 @@ describe.each(storeKinds)('over $name', (kind) => {
   })
 
   it('A7, F16: what a lagging replica answers is not stored, and the primary’s answers stay right', async () => {
-    const lagging = await freshDatabase(18)
+    const lagging = await freshDatabase()
     await outside(lagging.url, sceneSetUp)
     const behind = await openApp<Scene>({ url: lagging.url, tables: [], schema: scene })
     const primary = await open()

@@ -45,7 +45,7 @@ let store: Store
 let opened: { close(): Promise<void> }[]
 
 beforeAll(async () => {
-  database = await freshDatabase(18)
+  database = await freshDatabase()
   await outside(
     database.url,
     `${sceneSetUp}

@@ -513,14 +513,15 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, byTeam(1))
   })
 
-  it.each([
+  it.for([
     `update posts set title = 'raw' where id = 1`,
     'with w as (delete from comments where post_id = 1 returning id) select * from w',
     `merge into posts p using (values (1)) v (id) on p.id = v.id when matched then update set title = 'merged'`,
     'call retitle()',
     'truncate comments',
     'alter table comments add column at int; alter table comments drop column at',
-  ])('B11: lists, joins and trees fall with a raw statement: %s', async (text) => {
+  ])('B11: lists, joins and trees fall with a raw statement: %s', async (text, context) => {
+    if (text.startsWith('merge') && test.version < 150_000) return context.skip('PostgreSQL 15 brought MERGE')
     const reads = [byAuthor(1), innerJoin.read, aggregate.read, relationalList.read, grandTree(1)]
     await keep(...reads)
     await test.db.execute(sql.raw(text))

@@ -351,7 +351,7 @@ describe.each(storeKinds)('two processes over $name', (kind) => {
     })
 
   beforeAll(async () => {
-    database = await freshDatabase(18)
+    database = await freshDatabase()
     await outside(database.url, setUp)
   })
   afterAll(() => database.drop())

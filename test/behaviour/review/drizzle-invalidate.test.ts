@@ -5,6 +5,7 @@ import { drizzle } from 'drizzle-orm/node-postgres'
 import { integer, pgSchema, pgTable, text } from 'drizzle-orm/pg-core'
 import { Pool } from 'pg'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { anyLine } from '../../harness/databases.ts'
 import { items, itemsSetUp, notes } from '../../support/items.ts'
 import { expectFallen, expectHits, openWrapped, type WrappedDatabase, warm } from '../../support/wrapped-database.ts'
 
@@ -13,7 +14,7 @@ const elsewhere = pgSchema('elsewhere').table('items', { id: integer().primaryKe
 
 let app: WrappedDatabase
 beforeEach(async () => {
-  app = await openWrapped(18, {
+  app = await openWrapped(anyLine, {
     ddl: `${itemsSetUp}
       create schema elsewhere;
       create table elsewhere.items (id int primary key, label text);

@@ -4,6 +4,7 @@ import { eq, sql } from 'drizzle-orm'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { Client } from 'pg'
 import { afterEach, describe, expect, test, vi } from 'vitest'
+import { anyLine } from '../../harness/databases.ts'
 import { items, itemsSetUp } from '../../support/items.ts'
 import { openWrapped, type WrappedDatabase } from '../../support/wrapped-database.ts'
 
@@ -19,7 +20,7 @@ const parents = pgTable('parents', { id: integer().primaryKey() })
 const children = pgTable('children', { id: integer().primaryKey(), parentId: integer('parent_id') })
 
 const open = async (): Promise<void> => {
-  app = await openWrapped(18, { ddl: setUp, tables: [cached(items), cached(children)] })
+  app = await openWrapped(anyLine, { ddl: setUp, tables: [cached(items), cached(children)] })
 }
 
 /** Holds a change of the schema open, as a migration does. */

@@ -2,6 +2,7 @@
 import { cached, memoryStore, type Store } from 'drizzle-aside'
 import { eq } from 'drizzle-orm'
 import { expect, test, vi } from 'vitest'
+import { anyLine } from '../../harness/databases.ts'
 import { items, itemsSetUp, notes } from '../../support/items.ts'
 import { openWrapped } from '../../support/wrapped-database.ts'
 
@@ -12,7 +13,7 @@ test('a write through a data-modifying CTE loses neither its rows nor the other 
     ...kept,
     remove: (keys) => (away ? Promise.reject(new Error('away')) : kept.remove(keys)),
   }
-  const app = await openWrapped(18, {
+  const app = await openWrapped(anyLine, {
     ddl: itemsSetUp,
     store,
     tables: [cached(items), cached(notes)],

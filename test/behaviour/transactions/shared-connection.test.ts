@@ -256,7 +256,7 @@ describe('a single node-postgres connection', () => {
 describe('a transaction begun by hand over a pool of one connection', () => {
   let database: FreshDatabase
   beforeAll(async () => {
-    database = await freshDatabase(18)
+    database = await freshDatabase()
     await outside(database.url, itemsSetUp)
   })
   afterAll(() => database.drop())
