@@ -48,6 +48,22 @@ const beforeCommit: Mutant = {
 /** Races: found where readers and writers are held at gates, and by two processes. */
 export const races = { stampsAfterQuery, joinByKey, beforeCommit }
 
+/** What only those do who wait for the fill of another process. */
+export const waits: readonly Mutant[] = [
+  {
+    name: 'a waiting reader that takes what was filled under other stamps',
+    edits: [
+      {
+        file: 'read/read-records.ts',
+        find: 'const row = validRow({ payloads }, texts[0] as string | null, one)',
+        put: `const under = texts[0]?.slice(one.head.length + 1) ?? ''
+  const any = { ...one, stamp: under.slice(0, 24), epoch: under.slice(24, 48) }
+  const row = validRow({ payloads }, texts[0] as string | null, any)`,
+      },
+    ],
+  },
+]
+
 export const mutants: readonly Mutant[] = [
   {
     name: 'a write that drops no key',

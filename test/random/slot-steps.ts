@@ -1,11 +1,13 @@
 /** Reads and writes of the slots, as every process of the histories makes them. */
-import { eq, sql } from 'drizzle-orm'
+import { eq, inArray, sql } from 'drizzle-orm'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { Random } from './random.ts'
 import { type Record, slotName, slots, type Task } from './slots.ts'
 
 export interface SlotSteps {
   read(): Promise<void>
+  /** Of several rows by their keys: each is recorded as a read by itself. */
+  readList(): Promise<void>
   write(): Promise<void>
 }
 
@@ -26,6 +28,14 @@ export function slotSteps(
       const where = slot === undefined ? eq(slots.id, row) : eq(slots.slot, slotName(row, slot))
       const [found] = await db().select().from(slots).where(where)
       record.reads.push(row, slot ?? -1, start, now(), found?.version ?? -1, found ? placeOf(found.slot) : -1)
+    },
+    async readList() {
+      const ids = Array.from({ length: rows }, (_, row) => row).filter(() => random.chance(0.4))
+      const start = now()
+      const found = await db().select().from(slots).where(inArray(slots.id, ids))
+      const end = now()
+      const versions = new Map(found.map(({ id, version, slot }) => [id, [version, placeOf(slot)] as const]))
+      for (const row of ids) record.reads.push(row, -1, start, end, ...(versions.get(row) ?? [-1, -1]))
     },
     async write() {
       const row = random.below(rows)

@@ -20,6 +20,8 @@ export interface Task {
   readonly reads: number
   readonly writes: number
   readonly concurrency: number
+  /** With fill tokens, and with reads of several rows among the others. */
+  readonly tokens?: boolean
   /** Nanoseconds of the shared clock at the start, as text. */
   readonly base: string
 }
@@ -33,4 +35,6 @@ export interface Record {
   readonly troubles: string[]
   readonly hits: number
   readonly misses: number
+  /** With fill tokens: misses that were served by the other process's fill. */
+  readonly served?: number
 }

@@ -43,6 +43,7 @@ const db = withCache(drizzle(pool), {
   store,
   namespace: task.namespace,
   tables: [cached(slots)],
+  ...(task.tokens && { fillToken: { wait: '20ms' } }),
   // A busy machine is no fault: what is counted are answers, not times.
   readDeadline: '10s',
   invalidateDeadline: '60s',
@@ -70,17 +71,17 @@ async function work(): Promise<void> {
       await write()
     } else {
       reads--
-      await steps.read()
+      await (task.tokens && random.chance(0.3) ? steps.readList() : steps.read())
     }
   }
 }
 
 process.once('message', async () => {
   await Promise.all(Array.from({ length: task.concurrency }, work))
-  const { hits, misses } = db.$aside.stats()
+  const { hits, misses, fillsAwaited } = db.$aside.stats()
   await db.$aside.close()
   redis.destroy()
   await pool.end()
-  process.send?.({ ...record, hits, misses }, () => process.disconnect())
+  process.send?.({ ...record, hits, misses, served: fillsAwaited.served }, () => process.disconnect())
 })
 process.send?.('ready')

@@ -6,7 +6,7 @@ import { freshDatabase, freshRedis } from '../harness/databases.ts'
 import { ageRegister } from '../harness/redis-keys.ts'
 import { bundle, type Edit } from './bundle.ts'
 import { judgeReads, type Verdict } from './judge-reads.ts'
-import { races } from './mutants.ts'
+import { races, waits } from './mutants.ts'
 import { type Record, slotName, type Task } from './slots.ts'
 
 // TWO_READS and TWO_WRITES set the size of the run without a fault, SEED its course.
@@ -17,11 +17,18 @@ const [rows, places, processes] = [16, 4, 2]
 
 interface Run extends Verdict {
   readonly hitRate: number
+  readonly served: number
   readonly troubles: readonly string[]
   readonly milliseconds: number
 }
 
-async function runTwo(size: { reads: number; writes: number }, edits: readonly Edit[] = []): Promise<Run> {
+interface Size {
+  readonly reads: number
+  readonly writes: number
+  readonly tokens?: boolean
+}
+
+async function runTwo(size: Size, edits: readonly Edit[] = []): Promise<Run> {
   const [database, redis, program] = await Promise.all([
     freshDatabase(15),
     freshRedis(),
@@ -38,6 +45,7 @@ async function runTwo(size: { reads: number; writes: number }, edits: readonly E
       rows,
       places,
       concurrency: 16,
+      tokens: size.tokens ?? false,
       base,
     }
     const tasks = Array.from({ length: processes }, (_, at) => {
@@ -48,8 +56,9 @@ async function runTwo(size: { reads: number; writes: number }, edits: readonly E
     const records = await Promise.all(children.map((run) => run()))
     const milliseconds = Math.round(performance.now() - start)
     const [hits, misses] = [sum(records.map((record) => record.hits)), sum(records.map((record) => record.misses))]
+    const served = sum(records.map((record) => record.served ?? 0))
     const troubles = records.flatMap((record) => record.troubles)
-    return { ...judgeReads(records, rows), hitRate: hits / (hits + misses), troubles, milliseconds }
+    return { ...judgeReads(records, rows), hitRate: hits / (hits + misses), served, troubles, milliseconds }
   } finally {
     program.remove()
     await redis.drop()
@@ -111,6 +120,29 @@ describe('two processes on one Redis', () => {
     'stale reads are seen with $name',
     async ({ name, edits }) => {
       const run = await runTwo({ reads: 12_000, writes: 2_400 }, edits)
+      console.log(told(name, run))
+      expect(run.stale.length + run.beyondV1.length).toBeGreaterThan(0)
+    },
+    120_000,
+  )
+})
+
+describe('two processes on one Redis with fill tokens', () => {
+  test('no row by key, alone or in a list, is older than what had resolved before it, whoever has filled it', async () => {
+    const run = await runTwo({ reads: 20_000, writes: 2_000, tokens: true })
+    console.log(`${told('with fill tokens', run)}; ${run.served} served by the other's fill`)
+    expect(run.writes).toBe(2_000)
+    expect(run.stale.slice(0, 5)).toEqual([])
+    expect(run.beyondV1.slice(0, 5)).toEqual([])
+    expect(run.troubles.slice(0, 5)).toEqual([])
+    // Who never waits for the other passes everything above.
+    expect(run.served).toBeGreaterThan(20)
+  }, 300_000)
+
+  test.each(waits)(
+    'stale reads are seen with $name',
+    async ({ name, edits }) => {
+      const run = await runTwo({ reads: 20_000, writes: 2_000, tokens: true }, edits)
       console.log(told(name, run))
       expect(run.stale.length + run.beyondV1.length).toBeGreaterThan(0)
     },

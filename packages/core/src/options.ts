@@ -159,10 +159,11 @@ export interface AsideOptions {
    */
   maxFills?: number
   /**
-   * Lets one process at a time run the query of a miss that several of them have, of a row or of a whole answer: it takes a
-   * token in the store, the others wait for its fill, 200 ms at most, and serve it where it is valid under their own
-   * stamps. Else they ask the database themselves. It costs each miss one more round trip to the store, so it pays where a
-   * query is dear and many processes ask it; within a process misses share their query without it. Default: off.
+   * Lets one process at a time run the query of a miss that several of them have, of a row, of each row of a list of keys, or
+   * of a whole answer: it takes a token in the store, the others wait for its fill, 200 ms at most, and serve it where it is
+   * valid under their own stamps. Else they ask the database themselves. It costs each miss a command to the store, and one
+   * more round trip where no stamp has to be minted, so it pays where a query is dear and many processes ask it; within a
+   * process misses share their query without it. Default: off.
    *
    * @example fillToken: { wait: '500ms' }
    */

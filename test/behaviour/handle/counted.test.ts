@@ -1,8 +1,8 @@
 /** Counted at the servers: what a hit, a miss and a write cost in Redis commands, round trips and SQL statements. */
 import { redisStore } from '@drizzle-aside/redis'
 import { cached } from 'drizzle-aside'
-import type { Store } from 'drizzle-aside/store'
-import { and, eq, inArray } from 'drizzle-orm'
+import type { NewStamp, Store } from 'drizzle-aside/store'
+import { and, eq, gt, inArray } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type AppClient, redisLibraries } from '../../conformance/redis-clients.ts'
 import { manualClock } from '../../harness/clock.ts'
@@ -13,6 +13,9 @@ import { ageRegister } from '../../harness/redis-keys.ts'
 import { items, itemsSetUp, notes, outside } from '../../support/items.ts'
 import { openApp } from '../../support/open-app.ts'
 
+/** Fill tokens are shorter. */
+const STAMP_LENGTH = 24
+
 describe.each(redisLibraries)('over $name', (library) => {
   let database: FreshDatabase
   let redis: PrivateServer
@@ -20,6 +23,9 @@ describe.each(redisLibraries)('over $name', (library) => {
   let client: AppClient
   let app: Awaited<ReturnType<typeof openApp>>
   let trips: string[]
+  /** The same calls by round trips: those that have left before an answer came are one. */
+  let rounds: string[][]
+  let answered: boolean
   let awaited: number
   let store: Store
 
@@ -38,13 +44,20 @@ describe.each(redisLibraries)('over $name', (library) => {
     await ageRegister(redis.url, 'counted', database.name)
     client = await library.open(redis.url)
     trips = []
+    rounds = []
+    answered = false
     awaited = 0
     // Its time stands still: who the server is, is asked once a second, which comes when it comes.
     store = gatedStore(redisStore(client.client, { clock: manualClock() }), (point, { method }) => {
       // The register's heartbeat comes when it comes, and nobody waits for it.
       if (method === 'enter') return
-      if (point === 'before') trips.push(method)
-      else awaited++
+      if (point === 'after') awaited++
+      else {
+        trips.push(method)
+        if (answered || rounds.length === 0) rounds.push([])
+        rounds.at(-1)?.push(method)
+      }
+      answered = point === 'after'
     })
     app = await openApp({ url: database.url, store, namespace: 'counted', tables: [cached(items)] })
     await app.db.$aside.flush()
@@ -57,6 +70,7 @@ describe.each(redisLibraries)('over $name', (library) => {
 
   const start = async (): Promise<void> => {
     trips.length = 0
+    rounds.length = 0
     awaited = 0
     app.sql.reset()
     await commands.reset()
@@ -225,5 +239,79 @@ describe.each(redisLibraries)('over $name', (library) => {
     expect(app.sql.statements[0]?.params.map(Number)).toEqual([60, 61])
     await settled()
     expect(trips).toEqual(['read', 'mint', 'write', 'write'])
+  })
+
+  describe('with fill tokens', () => {
+    let tokens: typeof app
+    /** Entries, and what is minted beside the stamps. */
+    let kept: Set<string>
+    beforeEach(async () => {
+      kept = new Set()
+      const noting = gatedStore(store, (_, { method, args }) => {
+        if (method === 'write') kept.add(args[0] as string)
+        const minted = method === 'mint' ? (args[0] as NewStamp[]) : []
+        for (const { key, text } of minted) if (text.length !== STAMP_LENGTH) kept.add(key)
+      })
+      const given = { url: database.url, store: noting, namespace: 'counted', readDeadline: '5s' } as const
+      tokens = await openApp({ ...given, tables: [cached(items)], fillToken: true })
+    })
+    afterEach(() => tokens.close())
+
+    const tokenById = (id: number) => tokens.db.select().from(items).where(eq(items.id, id))
+    /** The round trips of one miss: those before its query, and the one that nobody waits for. */
+    async function tripsOf(read: () => PromiseLike<unknown>): Promise<string[][]> {
+      await settled()
+      await start()
+      tokens.sql.reset()
+      await read()
+      await settled()
+      expect(tokens.sql.count()).toBe(1)
+      return rounds
+    }
+    const alone = [['mint', 'mint', 'read'], ['write']]
+    const behindLook = [['read'], ['mint', 'mint'], ['write']]
+
+    test('the first miss of a row takes its token in the trip that looks it up and mints its stamps', async () => {
+      // Rows that no other test has left stamps of.
+      expect(await tripsOf(() => tokenById(70))).toEqual(alone)
+      expect(await tripsOf(() => tokenById(71))).toEqual(alone)
+      await tokens.db.update(items).set({ n: 4 }).where(eq(items.id, 71))
+      expect(await tripsOf(() => tokenById(71))).toEqual(alone)
+    })
+
+    test('a hundred readers of one strange row wait for no token of their own process', async () => {
+      const read = () => Promise.all(Array.from({ length: 100 }, () => tokenById(73)))
+      expect((await tripsOf(read))[0]?.slice(0, 2)).toEqual(['mint', 'mint'])
+      expect(rounds).toHaveLength(2)
+      expect(tokens.db.$aside.stats()).toMatchObject({ misses: 100, fills: 1, fillsAwaited: { served: 0, lapsed: 0 } })
+    })
+
+    test('where stamps are minted after the look-up, the token is taken with them: of a row, a list, a whole answer', async () => {
+      await tokenById(50)
+      await settled()
+      await store.clear('')
+      expect(await tripsOf(() => tokenById(50))).toEqual(behindLook)
+      const keys = () =>
+        tokens.db
+          .select()
+          .from(items)
+          .where(inArray(items.id, [50, 60]))
+      expect(await tripsOf(keys)).toEqual(behindLook)
+      expect(await tripsOf(() => tokens.db.select().from(items).where(gt(items.id, 98)))).toEqual(behindLook)
+    })
+
+    test('where all stamps are there it is a trip of its own', async () => {
+      await tokenById(50)
+      await settled()
+      await store.remove([...kept])
+      expect(await tripsOf(() => tokenById(50))).toEqual([['read'], ['mint'], ['write']])
+    })
+
+    test("a token in the name of a table's stamp that has gone is asked for anew, with the new one", async () => {
+      await tokenById(50)
+      await app.db.$aside.invalidate(items)
+      const anew = [['mint', 'mint', 'read'], ['mint', 'mint'], ['write']]
+      expect(await tripsOf(() => tokenById(51))).toEqual(anew)
+    })
   })
 })

@@ -62,6 +62,13 @@ export const TAG_LENGTH = 6
 /** The stamp as one of this incarnation. */
 export const taggedStamp = (stamp: string, tag: string): string => `S${tag}${stamp.slice(1 + TAG_LENGTH)}`
 
+/** What is random about stamps in a row: the same for those that were minted and those that the store has made of them. */
+export function withoutTags(stamps: string): string {
+  let text = ''
+  for (let at = 0; at < stamps.length; at += STAMP_LENGTH) text += stamps.slice(at + 1 + TAG_LENGTH, at + STAMP_LENGTH)
+  return text
+}
+
 /** A combination of columns that stamps are kept for (DESIGN 3.1): a key, or a class that many rows may share. */
 export interface Scheme {
   readonly kind: 'primary' | 'unique' | 'class'

@@ -6,14 +6,15 @@ import { decodeRow, encodeRow } from '../model/row-codec.ts'
 import { isDue, TIMING_LENGTH, timingOf, withoutTiming, withTiming } from '../model/timing.ts'
 import { type Clock, wallNow } from '../ports/clock.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
+import type { NewStamp } from '../ports/store.ts'
 import type { Voice } from '../ports/voice.ts'
 import { FamiliarKeys } from './familiar-keys.ts'
 import type { FillLimit, Limited } from './fill-limit.ts'
-import type { FillTokens, Look, Running } from './fill-tokens.ts'
+import type { Bid, Fill, Filled, FillTokens, Look } from './fill-tokens.ts'
 import { Flights } from './flights.ts'
 import { keepCopy } from './keep-copy.ts'
 import { type Stopwatch, stopwatch } from './lives.ts'
-import type { Refreshes } from './refreshes.ts'
+import { isNotNow, type Refreshes } from './refreshes.ts'
 
 export interface ReadWith {
   readonly store: GuardedStore
@@ -54,6 +55,8 @@ export interface Wanted {
   minted: boolean
   /** The payload of a valid entry that begins with its times. */
   timed: string | undefined
+  /** A fill token that was asked for with the stamps. */
+  bid: Bid | undefined
 }
 
 /** Whether the store holds a valid entry for one key now; asks without counting. */
@@ -80,6 +83,7 @@ export function createRecordReader(given: ReadWith): RecordReader {
     flights: new Flights(given.clock),
     familiar: new FamiliarKeys(),
     extended: new Map(),
+    epochs: new Map(),
   }
   return {
     read: (lookup, load) => (lookup.keys.length === 1 ? readOne(tools, lookup, load) : readMany(tools, lookup, load)),
@@ -101,6 +105,8 @@ interface Tools extends ReadWith {
   readonly familiar: FamiliarKeys
   /** When each epoch's time to live was last raised. */
   readonly extended: Map<string, number>
+  /** What each epoch was at the last miss, where there are fill tokens: most likely it still is. */
+  readonly epochs: Map<string, string>
 }
 
 /** The path of most reads: one key, one question to the store, and on a hit nothing else. */
@@ -113,13 +119,18 @@ async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise
   const minting = strange ? mintStrange(tools, one) : undefined
   const texts = await tools.store.read(keys)
   const minted = minting && (await minting)
-  if (!texts) return { bypass: 'store-failed' }
+  if (!texts) {
+    tools.tokens.leave([one.bid])
+    return { bypass: 'store-failed' }
+  }
   one.stamp = texts[1] ?? minted?.[0] ?? null
   one.minted = minted !== undefined
   one.epoch = texts[2] ?? minted?.[1] ?? null
   const row = validRow(tools, texts[0] as string | null, one)
   if (row !== undefined) {
     tools.voice.hit(source.label, kind, row === null)
+    // It was filled under other stamps than those that were sent to be minted.
+    if (one.bid) tools.tokens.leave([one.bid], 'to-lapse')
     if (one.timed !== undefined) refresh(tools, lookup, [one], load)
     return { rows: [row] }
   }
@@ -132,10 +143,31 @@ async function readOne(tools: Tools, lookup: Lookup, load: LoadRecords): Promise
  * Takes or mints a row's stamp in the trip that looks the entry up, before any query all the same; and its table's where
  * that was not asked for of late: it is nearly always there.
  */
-function mintStrange({ store, stampTtlMs, familiar }: Tools, { stampKey, epochKey }: Wanted) {
+function mintStrange(tools: Tools, one: Wanted) {
+  const { store, stampTtlMs, familiar, epochs } = tools
+  const { stampKey, epochKey } = one
   const wanted = familiar.meet(epochKey) ? [stampKey] : [stampKey, epochKey]
   const stamps = wanted.map((key) => ({ key, text: newStamp() }))
-  return store.mint(stamps, stampTtlMs)
+  const minting = store.mint(stamps, stampTtlMs)
+  const epoch = epochs.get(epochKey)
+  bidFor(tools, [one], epoch === undefined ? stamps : [...stamps, { key: epochKey, text: epoch }])
+  return minting
+}
+
+/** Asks for their tokens, in the name of the stamps that they have and of those that are expected to be theirs. */
+function bidFor({ tokens, flights }: Tools, missing: readonly Wanted[], expected: readonly NewStamp[]): void {
+  if (!tokens.areOn) return
+  const texts = new Map(expected.map(({ key, text }) => [key, text]))
+  const fills = missing.map((one): Fill | undefined => {
+    const stamp = one.stamp ?? texts.get(one.stampKey) ?? null
+    const epoch = one.epoch ?? texts.get(one.epochKey) ?? null
+    // What is on its way in this process has its token, and is joined.
+    if (!isStamp(stamp) || !isStamp(epoch) || flights.has(flightName(one))) return undefined
+    return { entryKey: one.entryKey, stamps: stamp + epoch, head: one.head }
+  })
+  tokens.bid(fills).forEach((bid, at) => {
+    ;(missing[at] as Wanted).bid = bid
+  })
 }
 
 async function readMany(tools: Tools, lookup: Lookup, load: LoadRecords): Promise<LookupAnswer> {
@@ -181,6 +213,7 @@ export function nameKey(lookup: Lookup, key: LookupKey): Wanted {
     epoch: null,
     minted: false,
     timed: undefined,
+    bid: undefined,
   }
 }
 
@@ -272,12 +305,19 @@ async function fill(
   const ownNames = names.filter((_, at) => !joined[at])
   const loading =
     own.length > 0 ? lead(tools, lookup, { own, names: ownNames, background: false }, load) : Promise.resolve([])
+  if (tools.tokens.areOn) settleTokens(tools, missing)
   // Waiting for others starts before our own query ends; a failure of ours is told below.
   loading.catch(() => undefined)
   const shared = await Promise.all(joined.map((flight) => flight && land(tools, lookup, flight)))
   const loaded = await loading
   if (loaded === 'ambiguous') return loaded
   return settle(tools, lookup, missing, joined, shared, loaded, load)
+}
+
+/** Leaves the tokens that no fill has taken, and remembers the epochs for the next one's token. */
+function settleTokens({ tokens, epochs }: Tools, missing: readonly Wanted[]): void {
+  tokens.leave(missing.map(({ bid }) => bid))
+  for (const { epochKey, epoch } of missing) if (isStamp(epoch)) epochs.set(epochKey, epoch)
 }
 
 const mayBeStale = ({ source }: Lookup): boolean => source.settings.maxStaleMs !== undefined
@@ -315,7 +355,8 @@ async function land(
 }
 
 /** Takes the stamps that were seen and mints the missing ones, before the query. Without an epoch nothing is stored. */
-async function takeStamps({ store, stampTtlMs, closed }: ReadWith, missing: readonly Wanted[]): Promise<void> {
+async function takeStamps(tools: Tools, missing: readonly Wanted[]): Promise<void> {
+  const { store, stampTtlMs, closed } = tools
   if (closed()) {
     for (const one of missing) one.epoch = null
     return
@@ -324,7 +365,9 @@ async function takeStamps({ store, stampTtlMs, closed }: ReadWith, missing: read
   const epochs = new Set(missing.flatMap(({ epoch, epochKey }) => (epoch === null ? [epochKey] : [])))
   const wants = [...absent.map(({ stampKey }) => stampKey), ...epochs].map((key) => ({ key, text: newStamp() }))
   if (wants.length === 0) return
-  const minted = await store.mint(wants, stampTtlMs)
+  const minting = store.mint(wants, stampTtlMs)
+  bidFor(tools, missing, wants)
+  const minted = await minting
   absent.forEach((one, at) => {
     one.stamp = minted?.[at] ?? null
     one.minted = true
@@ -341,88 +384,115 @@ interface Leading {
   readonly background: boolean
 }
 
-interface Loaded {
-  readonly rows: readonly RecordRow[] | 'ambiguous'
-  /** Another process has filled it meanwhile, under the very stamps that this one holds. */
-  readonly found: boolean
+/** The answer to one key. */
+interface FilledRecord extends Filled {
+  readonly row: RecordRow | 'ambiguous'
+  /** As those who joined get it. */
+  readonly text: string | null | undefined
 }
 
-/** Runs the query for all keys, stores what may be stored, and lets later readers of the same stamps share it. */
+/** Asks for all keys, stores what may be stored, and lets later readers of the same stamps share it. */
 async function lead(
   tools: Tools,
   lookup: Lookup,
-  leading: Leading,
+  { own, names, background }: Leading,
   load: LoadRecords,
 ): Promise<readonly RecordRow[] | 'ambiguous'> {
-  const { own, names } = leading
-  const took = stopwatch(tools.clock)
-  const query = () =>
-    tools.limit.run(
-      async () => ({ rows: await took.of(() => load(own.map(({ key }) => key))), found: false }),
-      mayBeStale(lookup),
-    )
-  const { answer: loading, begun, end } = claim(tools, lookup, leading, query)
-  const texts = loading.then(({ rows }) => (rows === 'ambiguous' ? [] : rows.map(encode)))
-  texts.catch(() => undefined)
-  names.forEach((flight, at) => {
-    if (flight === undefined) return
-    const text = texts.then((all) => all[at])
-    tools.flights.start(flight, text, begun)
+  const fills = tools.tokens.run<FilledRecord>({
+    table: lookup.source.label,
+    fills: own.map((one, at) => (names[at] === undefined ? undefined : fillOf(one))),
+    background,
+    look: (at, token) => lookAgain(tools, own[at] as Wanted, token),
+    query: (which) =>
+      ask(
+        tools,
+        lookup,
+        which.map((at) => own[at] as Wanted),
+        load,
+      ),
   })
-  let stored = false
-  try {
-    const { rows, found } = await loading
-    if (rows !== 'ambiguous' && !found && own.some(({ epoch }) => isStamp(epoch)))
-      stored = keep(tools, lookup, own, await texts, took)
-    return rows
-  } finally {
-    for (const flight of names) if (flight !== undefined) tools.flights.land(flight)
-    end(stored)
-  }
+  fills.forEach(({ answer, begun }, at) => {
+    const flight = names[at]
+    if (flight === undefined) return
+    tools.flights.start(
+      flight,
+      answer.then(({ text }) => text),
+      begun,
+    )
+    const land = () => tools.flights.land(flight)
+    answer.then(land, land)
+  })
+  const answers = fills.map(({ answer }) => answer)
+  const rows = (await (background ? ofThoseFilled(answers) : Promise.all(answers))).map(({ row }) => row)
+  return rows.includes('ambiguous') ? 'ambiguous' : (rows as RecordRow[])
 }
 
-/** One row at a time is worth a token; a list of keys is asked for at once. */
-function claim(
+const fillOf = ({ entryKey, stamp, epoch, head }: Wanted): Fill => ({
+  entryKey,
+  stamps: (stamp as string) + epoch,
+  head,
+})
+
+/** Where nobody waits, some that others have in hand are no failure of the rest. */
+async function ofThoseFilled<T>(answers: readonly Promise<T>[]): Promise<T[]> {
+  const outcomes = await Promise.allSettled(answers)
+  const filled = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+  const reasons = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+  const failed = reasons.find((reason) => !isNotNow(reason)) ?? (filled.length === 0 ? reasons[0] : undefined)
+  if (failed !== undefined) throw failed
+  return filled
+}
+
+/** Runs one query for these keys, and stores what may be stored. */
+function ask(
   tools: Tools,
-  { source }: Lookup,
-  { own, names, background }: Leading,
-  query: () => Limited<Loaded>,
-): Running<Loaded> {
-  const [one, another] = own
-  if (!one || another || names[0] === undefined) return { ...query(), end: () => {} }
-  const look = (token: string) => lookAgain(tools, one, token)
-  const { entryKey, stamp, epoch, head } = one
-  return tools.tokens.run({ table: source.label, entryKey, under: `${stamp}${epoch}${head}`, background, look, query })
+  lookup: Lookup,
+  own: readonly Wanted[],
+  load: LoadRecords,
+): Limited<readonly FilledRecord[]> {
+  const took = stopwatch(tools.clock)
+  const query = () => took.of(() => load(own.map(({ key }) => key)))
+  const { answer, begun } = tools.limit.run(query, mayBeStale(lookup))
+  const kept = answer.then((rows) => {
+    if (rows === 'ambiguous') return own.map(() => ({ row: rows, text: undefined, stored: false }))
+    const texts = rows.map(encode)
+    const mayStore = own.some(({ epoch }) => isStamp(epoch))
+    const stored = mayStore ? keep(tools, lookup, own, texts, took) : []
+    return rows.map((row, at) => ({ row, text: texts[at], stored: stored[at] ?? false }))
+  })
+  return { answer: kept, begun }
 }
 
 /** What another process may have filled since, valid under the stamps that were taken; or whether it still may. */
-async function lookAgain({ store, closed, payloads }: Tools, one: Wanted, tokenKey: string): Promise<Look<Loaded>> {
+async function lookAgain(
+  { store, closed, payloads }: Tools,
+  one: Wanted,
+  tokenKey: string,
+): Promise<Look<FilledRecord>> {
   const texts = await store.read([one.entryKey, tokenKey, one.stampKey, one.epochKey])
   if (!texts || closed() || texts[2] !== one.stamp || texts[3] !== one.epoch) return 'gone'
   const row = validRow({ payloads }, texts[0] as string | null, one)
-  if (row !== undefined) return { found: { rows: [row], found: true } }
+  if (row !== undefined) return { found: { row, text: encode(row), stored: true } }
   return texts[1] === null ? 'gone' : 'not-yet'
 }
 
 const encode = (row: RecordRow): string | null | undefined => (row === null ? null : encodeRow(row))
 
-/** Stores the answers under the stamps taken before the query; true where it stored all. Nobody waits for the store. */
+/** Stores the answers under the stamps taken before the query; true for each that it stored. Nobody waits for the store. */
 function keep(
   tools: Tools,
   lookup: Lookup,
   own: readonly Wanted[],
   texts: readonly (string | null | undefined)[],
   took: Stopwatch,
-): boolean {
+): boolean[] {
   const { source } = lookup
-  let stored = true
-  own.forEach((one, at) => {
+  return own.map((one, at) => {
     const text = texts[at]
     const refusal = refuseFill(tools, one, text, source.settings.maxBytes)
     if (refusal) {
       tools.voice.fillRefused(source.label, refusal)
-      stored = false
-      return
+      return false
     }
     const ttl = timeToLive(tools, lookup, text === null)
     const timing = source.settings.refresh && { filledAt: wallNow(tools.clock), lifeMs: ttl, costMs: took.ms }
@@ -434,7 +504,7 @@ function keep(
     tools.store.write(one.entryKey, entry, ttl, toKeepAlive(tools, one, stampTtl), stampTtl)
     tools.voice.fill(source.label, lookup.kind)
     const { maxStaleMs } = source.settings
-    if (maxStaleMs === undefined) return
+    if (maxStaleMs === undefined) return true
     const [head, stamp, epoch] = [one.head, one.stamp as string, one.epoch as string]
     keepCopy(tools, {
       entryKey: one.entryKey,
@@ -444,8 +514,8 @@ function keep(
       bound: head + stamp + epoch,
       entry: (copied) => formatEntry(head, stamp, epoch, copied),
     })
+    return true
   })
-  return stored
 }
 
 /** How often, within its life, the life of an epoch is raised; each fill of its table would be far too often. */

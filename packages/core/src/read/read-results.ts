@@ -7,9 +7,10 @@ import { isDue, type RefreshSettings, TIMING_LENGTH, timingOf, withoutTiming, wi
 import { type Clock, wallNow } from '../ports/clock.ts'
 import type { DropWatch } from '../ports/drop-watch.ts'
 import type { GuardedStore } from '../ports/guarded-store.ts'
+import type { NewStamp } from '../ports/store.ts'
 import type { Voice } from '../ports/voice.ts'
-import type { FillLimit } from './fill-limit.ts'
-import type { FillTokens, Look } from './fill-tokens.ts'
+import type { FillLimit, Limited } from './fill-limit.ts'
+import type { Bid, Filled, FillTokens, Look } from './fill-tokens.ts'
 import { Flights } from './flights.ts'
 import { Hints } from './hints.ts'
 import { keepCopy } from './keep-copy.ts'
@@ -178,6 +179,8 @@ interface Taken {
   readonly own: string
   readonly all: ReadonlyMap<string, string>
   readonly minted: ReadonlySet<string>
+  /** The fill token that was asked for with them. */
+  readonly bid: Bid | undefined
 }
 
 /** Takes the stamps that were seen and mints the missing ones, before the query. Undefined: nothing may be stored. */
@@ -185,15 +188,36 @@ async function takeStamps(tools: Tools, lookup: ResultLookup, found: Found): Pro
   if (tools.closed()) return undefined
   const wanted = [...lookup.stamps, ...found.expected]
   const absent = wanted.filter((key) => (found.stamps.get(key) ?? null) === null)
-  const minted = absent.length > 0 ? await mint(tools, absent) : []
-  if (!minted) return undefined
+  if (absent.length === 0) return collect(tools, lookup, found, new Set())
+  const stamps = absent.map((key) => ({ key, text: newStamp() }))
+  const minting = tools.store.mint(stamps, tools.stampTtlMs)
+  const bid = bidFor(tools, lookup, found, stamps)
+  const minted = await minting
   absent.forEach((key, at) => {
-    found.stamps.set(key, minted[at] as string | null)
+    found.stamps.set(key, minted?.[at] ?? null)
   })
-  return collect(tools, lookup, found, new Set(absent))
+  const taken = minted && collect(tools, lookup, found, new Set(absent), bid)
+  if (!taken) tools.tokens.leave([bid])
+  return taken
 }
 
-function collect(tools: Tools, lookup: ResultLookup, found: Found, minted: ReadonlySet<string>): Taken | undefined {
+/** Asks for the token, in the name of the stamps that are had and of those that are being minted. */
+function bidFor({ tokens }: Tools, lookup: ResultLookup, found: Found, minted: readonly NewStamp[]): Bid | undefined {
+  if (!tokens.areOn) return undefined
+  const stamps = joined(
+    lookup.stamps,
+    new Map([...found.stamps, ...minted.map(({ key, text }) => [key, text] as const)]),
+  )
+  return tokens.bid([stamps === undefined ? undefined : { ...lookup, stamps }])[0]
+}
+
+function collect(
+  tools: Tools,
+  lookup: ResultLookup,
+  found: Found,
+  minted: ReadonlySet<string>,
+  bid?: Bid,
+): Taken | undefined {
   const own = joined(lookup.stamps, found.stamps)
   if (own === undefined) return undefined
   const all = new Map<string, string>()
@@ -203,14 +227,7 @@ function collect(tools: Tools, lookup: ResultLookup, found: Found, minted: Reado
   }
   for (const { key, facet } of lookup.dependencies)
     if (facet !== undefined) tools.drops.taken(key, all.get(key) as string)
-  return { own, all, minted }
-}
-
-function mint({ store, stampTtlMs }: Tools, keys: readonly string[]): Promise<(string | null)[] | undefined> {
-  return store.mint(
-    keys.map((key) => ({ key, text: newStamp() })),
-    stampTtlMs,
-  )
+  return { own, all, minted, bid }
 }
 
 const flightName = ({ entryKey, head }: ResultLookup, { all }: Taken): string =>
@@ -228,6 +245,7 @@ async function fly(
   const flight = tools.flights.join(name)
   if (flight) {
     tools.voice.joined(lookup.label)
+    tools.tokens.leave([taken.bid])
     const text = await flight
     // Decoded anew: nothing mutable is shared.
     const rows = text === undefined ? undefined : (decodeRow(text) as ResultRows | undefined)
@@ -236,39 +254,43 @@ async function fly(
   const background = behind === 'in-background'
   // Told once for each query that they cost.
   if (!background) for (const { table, columns } of behind) tools.voice.needlessDrop(table, columns)
-  const took = stopwatch(tools.clock)
-  const query = () =>
-    tools.limit.run(() => took.of(() => load(background ? 'in-background' : undefined)), mayBeStale(lookup))
-  const look = (token: string) => lookAgain(tools, lookup, taken, token)
   const { entryKey, head, label } = lookup
-  const {
-    answer: loading,
-    begun,
-    end,
-  } = tools.tokens.run<Loaded>({
+  const [fill] = tools.tokens.run<FilledResult>({
     table: label,
-    entryKey,
-    under: taken.own + head,
+    fills: [{ entryKey, stamps: taken.own, head }],
     background,
-    look,
-    query,
+    look: (_, token) => lookAgain(tools, lookup, taken, token),
+    query: () => ask(tools, lookup, taken, () => load(background ? 'in-background' : undefined)),
   })
-  const encoded = loading.then(({ rows, keep, found }) => (keep || found ? encodeRow(rows) : undefined))
-  tools.flights.start(name, encoded, begun)
-  let stored = false
+  tools.tokens.leave([taken.bid])
+  const { answer, begun } = fill as Limited<FilledResult>
+  tools.flights.start(
+    name,
+    answer.then(({ text }) => text),
+    begun,
+  )
   try {
-    const { rows, keep } = await loading
-    if (keep) stored = store(tools, lookup, taken, rows, await encoded, took)
-    return rows
+    return (await answer).rows
   } finally {
     tools.flights.land(name)
-    end(stored)
   }
 }
 
-interface Loaded extends Awaited<ReturnType<LoadRows>> {
-  /** Another process has filled it meanwhile, under the very stamps that this one holds. */
-  readonly found?: true
+interface FilledResult extends Filled {
+  readonly rows: ResultRows
+  /** As those who joined get it; undefined: it is nobody else's. */
+  readonly text: string | undefined
+}
+
+/** Runs the query, and stores what it answers where that may be stored. */
+function ask(tools: Tools, lookup: ResultLookup, taken: Taken, load: LoadRows): Limited<readonly FilledResult[]> {
+  const took = stopwatch(tools.clock)
+  const { answer, begun } = tools.limit.run(() => took.of(load), mayBeStale(lookup))
+  const kept = answer.then(({ rows, keep }) => {
+    const text = keep ? encodeRow(rows) : undefined
+    return [{ rows, text, stored: keep && store(tools, lookup, taken, rows, text, took) }]
+  })
+  return { answer: kept, begun }
 }
 
 /** What another process may have filled since, valid under the stamps that were taken; or whether it still may. */
@@ -277,14 +299,14 @@ async function lookAgain(
   { entryKey, head, stamps }: ResultLookup,
   { own, all }: Taken,
   tokenKey: string,
-): Promise<Look<Loaded>> {
+): Promise<Look<FilledResult>> {
   const texts = await store.read([entryKey, tokenKey, ...all.keys()])
   if (!texts || closed() || [...all.values()].some((stamp, at) => texts[2 + at] !== stamp)) return 'gone'
   const [entry, token] = texts
   const stored = entry ? readResult(entry, head, stamps.length, own) : undefined
   const valid = stored?.rows !== undefined && stored.learned.every(({ key, stamp }) => all.get(key) === stamp)
   const rows = valid ? (decodeRow(withoutTiming(stored.rows as string)) as ResultRows | undefined) : undefined
-  if (rows) return { found: { rows, keep: false, found: true } }
+  if (rows) return { found: { rows, text: encodeRow(rows), stored: true } }
   return token === null ? 'gone' : 'not-yet'
 }
 
