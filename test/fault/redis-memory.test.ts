@@ -74,8 +74,8 @@ async function openOver(
 const byId = ({ db }: App, id = 1) => db.select().from(items).where(eq(items.id, id))
 const inList = ({ db }: App) => db.select().from(items).where(eq(items.n, 0)).orderBy(items.id)
 const labelOf = async (app: App, id = 1) => (await byId(app, id))[0]?.label
-const rename = (app: App, label: string, id = 1) =>
-  app.db.update(items).set({ label }).where(eq(items.id, id)).execute()
+const rename = ({ db }: { readonly db: Pick<App['db'], 'update'> }, label: string, id = 1) =>
+  db.update(items).set({ label }).where(eq(items.id, id)).execute()
 const flush = () => asAdmin(server.url, (admin) => admin.flushAll())
 
 /** By key and in a list, until both are hits; whatever answered, it was the label. */
@@ -171,38 +171,47 @@ describe.each(redisLibraries)('over $name', (library) => {
     })
   })
 
-  test.for([
-    ['the statement', 'before'],
-    ['the statement', 'after'],
-    ['its delivery', 'before'],
-    ['its delivery', 'after'],
-  ] as const)('63: everything is flushed during a write and filled anew: at %s, %s it', async ([step, point]) => {
-    const reader = await open(library)
-    let todo: (() => Promise<unknown>) | undefined
-    const now = async () => {
-      const task = todo
-      todo = undefined
-      await task?.()
-    }
-    const hook: StatementHook = (at, { sql }) =>
-      step === 'the statement' && at === point && /^(with .*)?update "items"/is.test(sql) ? now() : undefined
-    const onStore: StoreHook = (at, call) =>
-      step === 'its delivery' && at === point && call.method === 'removeAndLook' ? now() : undefined
-    const writer = await open(library, { hook, onStore })
-    for (const app of [reader, writer]) await expectServed(app, 'old')
-    todo = async () => {
-      await flush()
-      await labelOf(reader)
-      await inList(reader)
-    }
-    await rename(writer, 'new')
-    expect(todo).toBeUndefined()
-    for (const app of [reader, writer]) {
-      expect(await labelOf(app)).toBe('new')
-      expect((await inList(app))[0]?.label).toBe('new')
-      await expectServed(app, 'new')
-    }
-  })
+  const update = /^(with .*)?update "items"/is
+  const writeSteps = [
+    ['the statement', 'a statement', update],
+    ['its delivery', 'a statement', undefined],
+    ['the statement', 'a transaction', update],
+    ['its commit', 'a transaction', /^commit/i],
+    ['its delivery', 'a transaction', undefined],
+  ] as const
+  const writePoints = writeSteps.flatMap((step) =>
+    (['before', 'after'] as const).map((point) => [point, ...step] as const),
+  )
+  test.for(writePoints)(
+    '63: everything is flushed and filled anew %s %s of a write by %s',
+    async ([point, , way, text]) => {
+      const reader = await open(library)
+      let todo: (() => Promise<unknown>) | undefined
+      const now = async () => {
+        const task = todo
+        todo = undefined
+        await task?.()
+      }
+      const hook: StatementHook = (at, { sql }) => (at === point && text?.test(sql) ? now() : undefined)
+      const onStore: StoreHook = (at, call) =>
+        !text && at === point && call.method === 'removeAndLook' ? now() : undefined
+      const writer = await open(library, { hook, onStore })
+      for (const app of [reader, writer]) await expectServed(app, 'old')
+      todo = async () => {
+        await flush()
+        await labelOf(reader)
+        await inList(reader)
+      }
+      if (way === 'a statement') await rename(writer, 'new')
+      else await writer.db.transaction((tx) => rename({ db: tx }, 'new'))
+      expect(todo).toBeUndefined()
+      for (const app of [reader, writer]) {
+        expect(await labelOf(app)).toBe('new')
+        expect((await inList(app))[0]?.label).toBe('new')
+        await expectServed(app, 'new')
+      }
+    },
+  )
 
   test('64: a full Redis refuses fills, which is told; reads answer, removals arrive, and it goes on when there is room', async () => {
     const [app, other] = [await open(library), await open(library)]
