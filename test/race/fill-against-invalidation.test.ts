@@ -1,4 +1,7 @@
-/** A reader that fills against a writer that invalidates, held at each point where the two can cross (SCENARIOS A). */
+/**
+ * A reader that fills against a writer that invalidates, held at each point where the two can cross (SCENARIOS A, PROTOCOL
+ * 11: 1 to 6, 10, 13).
+ */
 import { cached } from 'drizzle-aside'
 import { and, eq, inArray } from 'drizzle-orm'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -55,7 +58,7 @@ for (const kind of storeKinds) {
     const byCode = (app: App, code: string) => app.db.select().from(items).where(eq(items.code, code))
     const rename = (app: App, id: number, label: string) => app.db.update(items).set({ label }).where(eq(items.id, id))
 
-    test('A1: a row that was read before a write and stored after it is never served', async () => {
+    test('A1, 1: a row that was read before a write and stored after it is never served', async () => {
       const held = answered(loadsItem)
       const { reader, writer } = await readerAndWriter({ statement: held.hook })
       const first = byId(reader, 1)
@@ -93,7 +96,7 @@ for (const kind of storeKinds) {
       expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
     })
 
-    test('A1: two readers in two processes store in the opposite order of their queries', async () => {
+    test('A1, 2: two readers in two processes store in the opposite order of their queries', async () => {
       const [slow, fast] = [storeCall('write', 'before'), storeCall('write', 'before')]
       const { reader } = await readerAndWriter({ store: slow.hook })
       const other = await openApp({
@@ -115,7 +118,7 @@ for (const kind of storeKinds) {
       expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
     })
 
-    test('A2: "there is no such row" that was read before an insert and stored after it is never served', async () => {
+    test('A2, 37: "there is no such row" that was read before an insert and stored after it is never served', async () => {
       const held = answered(loadsItem)
       const { reader, writer } = await readerAndWriter({ statement: held.hook })
       const early = byId(reader, 500).then((rows) => rows)
@@ -199,7 +202,7 @@ for (const kind of storeKinds) {
       expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
     })
 
-    test('A5: everything is lost after the stamps were taken: the fill is dead, the next one is good', async () => {
+    test('A5, 3: everything is lost after the stamps were taken: the fill is dead, the next one is good', async () => {
       const held = answered(loadsItem)
       const { reader, writer } = await readerAndWriter({ statement: held.hook })
       const early = byId(reader, 1).then((rows) => rows)
@@ -234,7 +237,7 @@ for (const kind of storeKinds) {
       }
     })
 
-    test('A8: a reader that starts after a write resolved does not join a query that began before it', async () => {
+    test('A8, 10: a reader that starts after a write resolved does not join a query that began before it', async () => {
       const held = answered(loadsItem)
       const { reader } = await readerAndWriter({ statement: held.hook })
       const early = byId(reader, 1).then((rows) => rows)
@@ -263,7 +266,7 @@ for (const kind of storeKinds) {
       expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
     })
 
-    test('A9: two writers whose invalidations arrive in the other order leave nothing old behind', async () => {
+    test('A9, 13: two writers whose invalidations arrive in the other order leave nothing old behind', async () => {
       const first = storeCall(removing, 'before')
       const { reader: one, writer: two } = await readerAndWriter({ store: first.hook })
       await byId(two, 1)
@@ -311,6 +314,42 @@ for (const kind of storeKinds) {
       for (const rows of await Promise.all(waiting)) expect(rows).toMatchObject([{ label: 'old' }])
       held.gate.open()
       expect(await hanging).toMatchObject([{ label: 'old' }])
+    })
+
+    const crashes = [
+      ['read', 'after'],
+      ['mint', 'before'],
+      ['mint', 'after'],
+      ['the query', 'before'],
+      ['the query', 'after'],
+      ['write', 'before'],
+    ] as const
+    test.each(crashes)('6: a reader that gets no further than %s, %s it, leaves nothing harmful', async (step, at) => {
+      const [stuckInQuery, stuckInStore] = [
+        holdOnce<{ sql: string }>((point, { sql }) => step === 'the query' && point === at && loadsItem.test(sql)),
+        storeCall(step, at),
+      ]
+      const { reader, writer } = await readerAndWriter({ statement: stuckInQuery.hook, store: stuckInStore.hook })
+      const lost = byId(reader, 1).then((rows) => rows)
+      await (step === 'the query' ? stuckInQuery : stuckInStore).gate.arrived
+      // It is never heard of again. Others wait for it for a bounded time, then they ask, keep and are served.
+      const untilServed = async (label: string): Promise<void> => {
+        await expect
+          .poll(async () => {
+            const { hits } = writer.db.$aside.stats()
+            const asked = byId(writer, 1).then((rows) => rows)
+            await clock.advanceAndSettle(100)
+            await clock.advanceAndSettle(100)
+            expect(await asked).toMatchObject([{ label }])
+            return writer.db.$aside.stats().hits - hits
+          })
+          .toBe(1)
+      }
+      await untilServed('old')
+      await rename(writer, 1, 'new')
+      await untilServed('new')
+      for (const { gate } of [stuckInQuery, stuckInStore]) gate.open()
+      await lost
     })
 
     test('A11: a reader that dies while it fills stops nobody', async () => {

@@ -2,8 +2,9 @@
  * A fill against an invalidation (SCENARIOS A) for answers that are kept as a whole: lists, joins, aggregates, relational
  * queries. A fill is held at a gate while a writer changes what it has read.
  *
- * Of A7 only what a replica that is not wrapped may do: the others are in test/fault/replicas.test.ts.
+ * 5 is of PROTOCOL 11. Of A7 only what a replica that is not wrapped may do: the others are in test/fault/replicas.test.ts.
  */
+import type { Store } from 'drizzle-aside'
 import { eq } from 'drizzle-orm'
 import { withReplicas } from 'drizzle-orm/pg-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -42,7 +43,9 @@ type App = Awaited<ReturnType<typeof openApp<Scene>>>
 const started = async (answer: PromiseLike<unknown>): Promise<unknown> => answer
 const isRead = (sql: string): boolean => /^\(?select/i.test(sql) && !sql.includes('pg_catalog.')
 
-const idOf = ({ name }: ResultKind): string => ({ [list.name]: 'A3', [emptyList.name]: 'A2' })[name] ?? 'A1'
+const idOf = ({ name }: ResultKind): string =>
+  ({ [list.name]: 'A3', [emptyList.name]: 'A2', [innerJoin.name]: 'A1, 47', 'a relational row': 'A1, 47' })[name] ??
+  'A1'
 const named = (kinds: readonly ResultKind[]) => kinds.map((kind) => [kind.name, kind] as const)
 const withIds = resultKinds.map((kind) => [idOf(kind), kind.name, kind] as const)
 const joinsAndLists = named([list, innerJoin, relationalList])
@@ -194,6 +197,64 @@ describe.each(storeKinds)('over $name', (kind) => {
     expect(await read(reader.plain)).not.toEqual(before)
     await expectCurrent(read, reader, writer)
   })
+
+  /** Where the keys of a read are on two nodes: what one of them said is old when the other is asked. */
+  function inHalves(store: Store, lastFirst: boolean, between: () => Promise<void> | undefined): Store {
+    const nodeOf = (key: string): string => /\{.*?\}/.exec(key)?.[0] ?? ''
+    const read: Store['read'] = async (keys) => {
+      const nodes = [...new Set(keys.map(nodeOf))]
+      if (lastFirst) nodes.reverse()
+      const texts = new Map<string, string | null>()
+      for (const [at, node] of nodes.entries()) {
+        if (at === 1) await between()
+        const own = keys.filter((key) => nodeOf(key) === node)
+        for (const [i, text] of (await store.read(own)).entries()) texts.set(own[i] as string, text)
+      }
+      return keys.map((key) => texts.get(key) ?? null)
+    }
+    return new Proxy(store, { get: (target, key) => (key === 'read' ? read : Reflect.get(target, key, target)) })
+  }
+
+  const ofSeveralTables = [innerJoin, relationalList].flatMap((each) => [
+    [each.name, 'first', each] as const,
+    [each.name, 'last', each] as const,
+  ])
+  it.each(ofSeveralTables)(
+    '5: %s that is read in two halves, its own node %s, is all old or all new, whatever is written in between',
+    async (_, which, { read }) => {
+      let now: (() => Promise<void>) | undefined
+      const between = async (): Promise<void> => {
+        const then = now
+        now = undefined
+        await then?.()
+      }
+      const reader = await open(inHalves(opened.stores[0], which === 'last', between))
+      const writer = await open(opened.stores[1])
+      const changeBoth = (title: string): Promise<void> =>
+        writer.db.transaction(async (tx) => {
+          await setPost(1, { title })(tx)
+          await renameAuthor(1, title)(tx)
+        })
+      // Kept before, and filled anew by somebody else or not; or not kept at all.
+      for (const [turn, refilled] of [true, false, undefined].entries()) {
+        if (refilled === undefined) await readyToFill(reader, read)
+        else await untilHit(reader, read)
+        const before = await read(writer.plain)
+        now = async () => {
+          await changeBoth(`turn ${turn}`)
+          if (refilled) await untilHit(writer, read)
+        }
+        const answer = await read(reader.db)
+        expect(now).toBeUndefined()
+        const after = await read(writer.plain)
+        expect(after).not.toEqual(before)
+        expect([before, after]).toContainEqual(answer)
+        await expectCurrent(read, reader, writer)
+        await untilHit(reader, read)
+        await expectCurrent(read, reader, writer)
+      }
+    },
+  )
 
   it('A7, F16: what a lagging replica answers is not stored, and the primary’s answers stay right', async () => {
     const lagging = await freshDatabase()
