@@ -1,4 +1,7 @@
-/** E-crash and E-cut with an outbox: real processes over a real Redis; one is killed, the other is cut off by a proxy. */
+/**
+ * E-crash and E-cut, with an outbox and without: real processes over a real Redis; one is killed, another is cut off by a
+ * proxy, a third ends while it is (C7, D2, D3; PROTOCOL 11: 15, 66).
+ */
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { redisStore } from '@drizzle-aside/redis'
@@ -33,14 +36,16 @@ afterEach(async () => {
   await Promise.all([database.drop(), redis.drop()])
 })
 
-async function open(url: string): Promise<App> {
+async function open(url: string, outbox: 'outbox' | 'none' = 'outbox'): Promise<App> {
   const client = createClient({ url, socket: { reconnectStrategy: 20 } })
   client.on('error', () => {})
-  await client.connect()
+  // The store has a connection of its own; this one tries for as long as it is cut off.
+  client.connect().catch(() => {})
   const store = redisStore(client)
   const { namespace } = redis
   const tables = [cached(items), cached(notes)]
-  const app = await openApp({ url: database.url, store, namespace, tables, clock, outbox: 'always' })
+  const kept = outbox === 'outbox' ? ({ outbox: 'always' } as const) : {}
+  const app = await openApp({ url: database.url, store, namespace, tables, clock, ...kept })
   closing.push(
     () => client.destroy(),
     () => store.close(),
@@ -78,7 +83,23 @@ async function killAfterCommit(way: string, outbox: 'outbox' | 'none' = 'outbox'
   await gone
 }
 
-test('E-crash: a writer killed between its COMMIT and its invalidation leaves a row, and another process delivers it', async () => {
+/** Nobody will ever tell of the write to the first item. */
+async function expectOldForItsLife(reader: App): Promise<void> {
+  expect(await byId(reader, 1)).toMatchObject([{ label: 'old' }])
+  const client = await createClient({ url: redis.url }).connect()
+  const entries = await client.keys(`da1:${redis.namespace}:*:E*`)
+  const lives = await Promise.all(entries.map((key) => client.pTTL(key)))
+  expect(lives.length).toBeGreaterThan(0)
+  // Five minutes, and the tenth by which lives differ.
+  for (const life of lives) expect([life > 0, life <= 5.5 * 60_000]).toEqual([true, true])
+  // Redis keeps its own time: its end is brought on.
+  await Promise.all(entries.map((key) => client.pExpire(key, 0)))
+  client.destroy()
+  expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
+  expect(await isHit(reader, 1)).toBe(true)
+}
+
+test('E-crash, 15: a writer killed between its COMMIT and its invalidation leaves a row, and another process delivers it', async () => {
   const reader = await open(redis.url)
   await warm(reader, 1, 2)
   await killAfterCommit('transaction')
@@ -99,28 +120,17 @@ test('E-crash: the same for a statement outside a transaction, whose row names t
 })
 
 test.each(['transaction', 'autocommit'])(
-  'C7: a writer killed between its COMMIT and its invalidation, in a %s without outbox, leaves the old row for its time to live',
+  'C7, 15: a writer killed between its COMMIT and its invalidation, in a %s without outbox, leaves the old row for its time to live',
   async (way) => {
     const reader = await open(redis.url)
     await warm(reader, 1, 2)
     await killAfterCommit(way, 'none')
     expect(await outside(database.url, 'select * from aside_outbox')).toEqual([])
-    expect(await byId(reader, 1)).toMatchObject([{ label: 'old' }])
-    const client = await createClient({ url: redis.url }).connect()
-    const entries = await client.keys(`da1:${redis.namespace}:*:E*`)
-    const lives = await Promise.all(entries.map((key) => client.pTTL(key)))
-    expect(lives.length).toBeGreaterThan(0)
-    // Five minutes, and the tenth by which lives differ.
-    for (const life of lives) expect([life > 0, life <= 5.5 * 60_000]).toEqual([true, true])
-    // Redis keeps its own time: its end is brought on.
-    await Promise.all(entries.map((key) => client.pExpire(key, 0)))
-    client.destroy()
-    expect(await byId(reader, 1)).toMatchObject([{ label: 'new' }])
-    expect(await isHit(reader, 1)).toBe(true)
+    await expectOldForItsLife(reader)
   },
 )
 
-test('E-cut: a writer whose link to Redis is cut: the others know with their next look, he himself serves nothing', async () => {
+test('D3, E-cut, 66: a writer whose link to Redis is cut: the others know with their next look, he himself serves nothing', async () => {
   const proxy = await tcpProxy(redis.url)
   closing.push(() => proxy.close())
   const reader = await open(redis.url)
@@ -143,4 +153,40 @@ test('E-cut: a writer whose link to Redis is cut: the others know with their nex
       { timeout: 10_000 },
     )
     .toBe(1)
+})
+
+/** Writes while it cannot reach Redis, and is closed and started anew before it can: the queue in its memory is gone. */
+async function restartCutOff(outbox: 'outbox' | 'none'): Promise<App> {
+  const proxy = await tcpProxy(redis.url)
+  closing.push(() => proxy.close())
+  const writer = await open(proxy.url, outbox)
+  proxy.refuse()
+  await writer.db.transaction((tx) => tx.update(items).set({ label: 'new' }).where(eq(items.id, 1)))
+  expect(writer.told.of('pendingDelivery')).toHaveLength(1)
+  await writer.close()
+  expect(writer.told.of('delivered')).toEqual([])
+  const again = await open(proxy.url, outbox)
+  expect(await byId(again, 1)).toMatchObject([{ label: 'new' }])
+  proxy.heal()
+  return again
+}
+
+test('D2: a writer that is restarted while it is cut off: what waited in its outbox it delivers after its restart', async () => {
+  const reader = await open(redis.url)
+  await warm(reader, 1, 2)
+  // The reader does not look meanwhile.
+  await reader.db.$aside.close()
+  const again = await restartCutOff('outbox')
+  await drain(again)
+  expect(await byId(again, 1)).toMatchObject([{ label: 'new' }])
+  const other = await open(redis.url)
+  expect(await byId(other, 1)).toMatchObject([{ label: 'new' }])
+  await expect.poll(() => isHit(other, 2)).toBe(true)
+})
+
+test('D2: the same without an outbox: what waited is lost, and the old row is served for its time to live', async () => {
+  const reader = await open(redis.url, 'none')
+  await warm(reader, 1, 2)
+  await restartCutOff('none')
+  await expectOldForItsLife(reader)
 })
