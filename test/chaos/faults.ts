@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Random } from '../random/random.ts'
 import type { Link, Scene } from './scene.ts'
-import type { Crew } from './workers.ts'
+import { type Crew, READER } from './workers.ts'
 
 export interface Stage {
   readonly scene: Scene
@@ -28,20 +28,19 @@ export const LONGEST_MS = 3_000
 const lasting = ({ random }: Stage): number => 500 + random.below(LONGEST_MS - 500)
 const ENDS_WITHIN_MS = 15_000
 
-/** On one worker's link to a server, or now and then on all of them. */
+/** On one worker's link to a server, or on all of them. */
 function onLinks(
   stage: Stage,
   to: keyof Link,
   begin: (proxy: Link[keyof Link]) => void,
-  all = stage.random.chance(0.3),
+  whose = aPlaceOrAll(stage, 0.3),
 ): ReturnType<Kind> {
   const { links } = stage.scene
-  const place = stage.random.below(links.length)
-  const chosen = (all ? links : [links[place] as Link]).map((link) => link[to])
+  const chosen = (whose === 'all' ? links : [links[whose] as Link]).map((link) => link[to])
   const ms = lasting(stage)
   return {
-    whom: `${all ? 'all' : `w${place}`} for ${ms} ms`,
-    isOutage: all,
+    whom: `${whose === 'all' ? 'all' : `w${whose}`} for ${ms} ms`,
+    isOutage: whose === 'all',
     run: async () => {
       for (const proxy of chosen) begin(proxy)
       await pause(ms)
@@ -65,6 +64,12 @@ const onServer = (stage: Stage, server: 'postgres' | 'redis'): ReturnType<Kind> 
 }
 
 const anyPlace = ({ crew, random }: Stage): number => random.below(crew.workers.length)
+const aPlaceOrAll = (stage: Stage, all: number): number | 'all' => (stage.random.chance(all) ? 'all' : anyPlace(stage))
+
+const slowAnswers = (stage: Stage, whose: number | 'all'): ReturnType<Kind> => {
+  const ms = 50 + stage.random.below(250)
+  return onLinks(stage, 'postgres', (proxy) => proxy.delay({ toClient: ms }), whose)
+}
 
 async function replaceKilled({ crew }: Stage, place: number): Promise<void> {
   await crew.at(place).kill()
@@ -163,11 +168,9 @@ const kinds = {
       },
     }
   },
-  'link to PostgreSQL is slow': (stage) => {
-    const ms = 50 + stage.random.below(250)
-    const all = stage.random.chance(0.15)
-    return onLinks(stage, 'postgres', (proxy) => proxy.delay({ toClient: ms }), all)
-  },
+  'link to PostgreSQL is slow': (stage) => slowAnswers(stage, aPlaceOrAll(stage, 0.15)),
+  // Its queries last while others write at full speed what they read: whoever asks next comes after a write.
+  'link of a reader to PostgreSQL is slow': (stage) => slowAnswers(stage, READER),
   'PostgreSQL paused': (stage) => onServer(stage, 'postgres'),
   'Redis restarted from old data': ({ scene, random }) => {
     const ms = 200 + random.below(1_500)

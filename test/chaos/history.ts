@@ -17,6 +17,8 @@ export interface Task {
   readonly ttlMs: number
   readonly seed: number
   readonly concurrency: number
+  /** Of all accounts and teams that are read and written those that are one of two, 0 to 1; undefined: as it is usual. */
+  readonly hot: number | undefined
   /** Of all steps those that write, 0 to 1. */
   readonly writeShare: number
   /** Nanoseconds of the clock that all processes of a machine share, at the start of the run. */

@@ -9,11 +9,11 @@ export interface Planted {
   /** What brings it to light. */
   readonly kinds: readonly FaultKind[]
   readonly outbox: boolean
+  /** Share of reads and writes that meet in a few rows, where that is what it takes. */
+  readonly hot?: number
   /** Of one run, and how many are tried. */
   readonly seconds: number
   readonly runs: number
-  /** Found within seconds: CI looks for it. */
-  readonly isQuick: boolean
 }
 
 export const plantedFaults: readonly Planted[] = [
@@ -24,7 +24,6 @@ export const plantedFaults: readonly Planted[] = [
     outbox: false,
     seconds: 8,
     runs: 5,
-    isQuick: true,
   },
   {
     name: "the register's rule of loss off",
@@ -40,7 +39,6 @@ export const plantedFaults: readonly Planted[] = [
     outbox: false,
     seconds: 8,
     runs: 5,
-    isQuick: true,
   },
   {
     name: 'incarnation tags off',
@@ -56,15 +54,23 @@ export const plantedFaults: readonly Planted[] = [
     outbox: false,
     seconds: 12,
     runs: 5,
-    isQuick: true,
   },
   {
     name: 'flights joined by key alone',
-    edits: races.joinByKey.edits,
-    kinds: ['link to PostgreSQL is slow'],
+    // Those of rows, and those of whole answers.
+    edits: [
+      ...races.joinByKey.edits,
+      {
+        file: 'read/read-results.ts',
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the core's text
+        find: "${[...all.values()].join('')}",
+        put: '',
+      },
+    ],
+    kinds: ['link of a reader to PostgreSQL is slow'],
     outbox: false,
-    seconds: 15,
+    hot: 0.9,
+    seconds: 8,
     runs: 5,
-    isQuick: false,
   },
 ]

@@ -3,7 +3,7 @@ import { and, asc, count, eq, inArray } from 'drizzle-orm'
 import type { NodePgDatabase } from 'drizzle-orm/node-postgres'
 import type { Random } from '../random/random.ts'
 import type { Claim, Seen, Task } from './history.ts'
-import { accounts, anyAccount, notes, type schema, sizes, slotName, teams } from './tables.ts'
+import { accounts, anyAccount, anyTeam, notes, type schema, sizes, slotName, teams } from './tables.ts'
 
 export type Db = NodePgDatabase<typeof schema>
 
@@ -24,9 +24,9 @@ interface Account {
 const seen = ({ id, at, viewedBy }: Account): Seen => [id, at, viewedBy]
 const short = ({ id, at }: { id: number; at: string }): Seen => [id, at]
 
-export function chaosReads(db: Db, random: Random, task: Pick<Task, 'generation'>): () => ChaosRead {
-  const account = (): number => anyAccount(random)
-  const team = (): number => random.below(sizes.teams)
+export function chaosReads(db: Db, random: Random, task: Pick<Task, 'generation' | 'hot'>): () => ChaosRead {
+  const account = (): number => anyAccount(random, task.hot)
+  const team = (): number => anyTeam(random, task.hot)
   /** One that may be there, have been there, or come. */
   const note = (): number =>
     (1 + random.below(3)) * NOTES_OF_PLACE + random.below(task.generation + 1) * NOTES_OF_GENERATION + random.below(30)

@@ -20,6 +20,8 @@ export interface ChaosOptions {
   readonly outbox: boolean
   readonly kinds?: readonly FaultKind[]
   readonly edits?: readonly Edit[]
+  /** See `Task.hot`. */
+  readonly hot?: number
   /** Hears of each fault as it ends. */
   readonly tell?: (line: string) => void
 }
@@ -63,7 +65,7 @@ const ENDS_WITHIN_MS = 15_000
 const LOOK_MS = 20
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosRun> {
-  const { seed, seconds, outbox, edits = [], kinds = faultKinds, tell = () => {} } = options
+  const { seed, seconds, outbox, hot, edits = [], kinds = faultKinds, tell = () => {} } = options
   const random = new Random(seed)
   const ttlMs = outbox ? TTL_MS.withOutbox : TTL_MS.without
   const folder = mkdtempSync(join(tmpdir(), 'drizzle-aside-chaos-'))
@@ -79,7 +81,7 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosRun> {
     places: PLACES,
     now,
     links: scene.links.map(({ redis, postgres }) => ({ database: postgres.url, redis: redis.url })),
-    given: { namespace: NAMESPACE, outbox, ttlMs, base: `${base}`, concurrency: 24 },
+    given: { namespace: NAMESPACE, outbox, ttlMs, base: `${base}`, concurrency: 24, hot },
   })
   const stalls = watchStalls(now)
   try {

@@ -43,9 +43,13 @@ export const schema = { teams, accounts, notes, accountRelations, noteRelations 
 
 export const sizes = { teams: 4, accounts: 20, kinds: 3, places: 3 } as const
 
-/** Some rows are wanted, and written, more than others: there races meet. */
-export const anyAccount = (random: Random): number =>
-  random.chance(0.4) ? random.below(2) : random.below(sizes.accounts)
+/** Two accounts are wanted, and written, more than others: there races meet. `hot`: by what share of all. */
+export const anyAccount = (random: Random, hot = 0.4): number =>
+  random.chance(hot) ? random.below(2) : random.below(sizes.accounts)
+
+/** The same of teams, which are few anyway. */
+export const anyTeam = (random: Random, hot = 0): number =>
+  random.chance(hot) ? random.below(2) : random.below(sizes.teams)
 
 export const slotName = (row: number, place: number): string => `${row}/${place}`
 

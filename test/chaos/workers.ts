@@ -113,7 +113,8 @@ export class Worker {
   }
 }
 
-/** One mostly reads: it learns of the others late, from its own heartbeat and not with its next write. */
+/** The place whose workers mostly read: they learn of the others late, from their own heartbeat and not with their next write. */
+export const READER = 1
 const writeShares = [0.08, 0.005, 0.08]
 
 export interface CrewOptions {
@@ -123,7 +124,7 @@ export interface CrewOptions {
   readonly places: number
   readonly now: () => number
   readonly links: readonly { readonly database: string; readonly redis: string }[]
-  readonly given: Pick<Task, 'namespace' | 'outbox' | 'ttlMs' | 'base' | 'concurrency'>
+  readonly given: Pick<Task, 'namespace' | 'outbox' | 'ttlMs' | 'base' | 'concurrency' | 'hot'>
 }
 
 /** One worker for each place, and all that were there before. */

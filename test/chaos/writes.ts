@@ -3,7 +3,7 @@ import { and, eq, sql } from 'drizzle-orm'
 import type { Random } from '../random/random.ts'
 import type { Task } from './history.ts'
 import { type Db, NOTES_OF_GENERATION, NOTES_OF_PLACE } from './reads.ts'
-import { accounts, anyAccount, notes, sizes, slotName, teams } from './tables.ts'
+import { accounts, anyAccount, anyTeam, notes, sizes, slotName, teams } from './tables.ts'
 
 export interface ChaosWrite {
   readonly way: 'autocommit' | 'transaction'
@@ -22,9 +22,9 @@ interface Step {
 
 class Undo extends Error {}
 
-export function chaosWrites(db: Db, random: Random, task: Pick<Task, 'place' | 'generation'>) {
-  const account = (): number => anyAccount(random)
-  const team = (): number => random.below(sizes.teams)
+export function chaosWrites(db: Db, random: Random, task: Pick<Task, 'place' | 'generation' | 'hot'>) {
+  const account = (): number => anyAccount(random, task.hot)
+  const team = (): number => anyTeam(random, task.hot)
   const firstNote = task.place * NOTES_OF_PLACE + task.generation * NOTES_OF_GENERATION
   let inserted = 0
   /** Each is inserted, touched and deleted by this worker only, and never comes back. */
