@@ -26,7 +26,7 @@ async function anotherThan(owner: string): Promise<string> {
   return (await cluster.masters()).find((url) => url !== owner) as string
 }
 
-describe.each(clusterLibraries)('D11: while a slot moves, a store over $name', (library) => {
+describe.each(clusterLibraries)('D11, 65: while a slot moves, a store over $name', (library) => {
   async function opened() {
     const apps = await Promise.all([library.open(cluster.urls), library.open(cluster.urls)])
     const [store, second] = apps.map(({ client }) => redisStore(client))
@@ -131,7 +131,7 @@ describe.each(clusterLibraries)('D11: while a slot moves, a store over $name', (
   })
 })
 
-describe.each(clusterLibraries)('D11: over $name, while all slots of an app move to and fro', (library) => {
+describe.each(clusterLibraries)('D11, 65: over $name, while all slots of an app move to and fro', (library) => {
   test('every read is answered and none is older than what had resolved before it', async () => {
     const database = await freshDatabase(15)
     await outside(database.url, itemsSetUp)

@@ -90,7 +90,7 @@ async function expectLost(url: string, ...apps: App[]): Promise<void> {
 }
 
 describe.each(ways)('a failover over $name', (way) => {
-  test('a commit that the promoted standby never got is served by nobody once a failed statement told of it', async () => {
+  test('68: a commit that the promoted standby never got is served by nobody once a failed statement told of it', async () => {
     const pair = await privatePair(15)
     closing.push(() => pair.stop())
     await outside(pair.primary.url, itemsSetUp)

@@ -113,7 +113,7 @@ describe.each(cases)('over $name, PostgreSQL $line', ({ name, open, line }) => {
     }
   }
 
-  test('C6: an autocommit write whose answer is lost: an error for the caller, two invalidations, never stale after', async () => {
+  test('C6, 18: an autocommit write whose answer is lost: an error for the caller, two invalidations, never stale after', async () => {
     await warm(1)
     loseAnswer('UPDATE 1')
     await expect(rename(writer, 1, 'new')).rejects.toThrow()
@@ -157,7 +157,7 @@ describe.each(cases)('over $name, PostgreSQL $line', ({ name, open, line }) => {
     expect(writer.db.$aside.stats().hits).toBe(hits + 3)
   })
 
-  test('C6: the same for COMMIT', async () => {
+  test('C6, 18: the same for COMMIT', async () => {
     await warm(1)
     const failure = writer.db.transaction(async (tx) => {
       await tx.update(items).set({ label: 'new' }).where(eq(items.id, 1))
@@ -193,7 +193,7 @@ describe.each(cases)('over $name, PostgreSQL $line', ({ name, open, line }) => {
     expect(writer.db.$aside.health()).toMatchObject({ state: 'ok' })
   })
 
-  test('C6: a write that goes on after its client is gone: what others refilled meanwhile falls when it commits', async () => {
+  test('C6, 18: a write that goes on after its client is gone: what others refilled meanwhile falls when it commits', async () => {
     await warm(1)
     const { lost, rival } = await loseWaitingWrite()
     expect(await lost).toBeDefined()

@@ -265,7 +265,7 @@ describe('a service joins', () => {
   const namesakes = () => service({ tables: [cached(users, { lists: (t) => [[t.name]] })] })
   const namedOld = ({ db }: Service) => db.select().from(users).where(eq(users.name, 'old'))
 
-  test('with a list of its own while a write is on its way: the write knows that it derived without it (U1, G2)', async () => {
+  test('69: with a list of its own while a write is on its way: the write knows that it derived without it (U1, G2)', async () => {
     const held = gate()
     let holding = false
     const writer = await api({ store: (verb) => (holding && verb === 'look' ? held.pass() : undefined) })
@@ -385,7 +385,7 @@ describe('a service joins', () => {
     expect(writer.epochs()).toContain('users: register-changed')
   })
 
-  test('and a second one of its kind: neither hits before the epoch has been replaced (U3b)', async () => {
+  test('69: and a second one of its kind: neither hits before the epoch has been replaced (U3b)', async () => {
     const elder = await worker()
     await grown(elder)
     const gates: Gate[] = []
@@ -424,7 +424,7 @@ describe('a service joins', () => {
     await warm(reader, 1)
   })
 
-  test('a rolling deploy and its rollback: each new table costs one epoch, and nothing is stale', async () => {
+  test('D8, 69: a rolling deploy and its rollback: each new table costs one epoch, and nothing is stale', async () => {
     const old = await api()
     await grown(old)
     await warm(old, 1)
@@ -464,7 +464,7 @@ describe('a service joins', () => {
   })
 })
 
-describe('the register is lost', () => {
+describe('69: the register is lost', () => {
   /** A reader with a warm row, and writers that know of it. */
   async function steady(more: Partial<Given> = {}) {
     const reader = await api(more)

@@ -115,19 +115,19 @@ describe.each([
   const byCode = async ({ db }: App) => (await db.select().from(tasks).where(eq(tasks.code, 'a'))).map(({ id }) => id)
   const counted = async ({ db }: App) => db.$count(tasks, eq(tasks.owner, 0))
 
-  test('V1: with rows a list does not hold a row that a second writer has moved on', async () => {
+  test('V1, 14: with rows a list does not hold a row that a second writer has moved on', async () => {
     expect(await answersAround(true, ofOwner)).toEqual([[2], [2]])
   })
 
-  test('V1: with rows a unique key does not find a row that a second writer has moved on', async () => {
+  test('V1, 14: with rows a unique key does not find a row that a second writer has moved on', async () => {
     expect(await answersAround(true, byCode)).toEqual([[], []])
   })
 
-  test('V1: with rows a count, which names no rows, rests on the table', async () => {
+  test('V1, 14: with rows a count, which names no rows, rests on the table', async () => {
     expect(await answersAround(true, counted)).toEqual([1, 1])
   })
 
-  test('V1: without rows the list may hold it until the first writer has told, as documented', async () => {
+  test('V1, 14: without rows the list may hold it until the first writer has told, as documented', async () => {
     expect(await answersAround(false, ofOwner)).toEqual([[1, 2], [2]])
   })
 })

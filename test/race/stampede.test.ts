@@ -98,7 +98,7 @@ describe('many readers in four processes', () => {
       queries: 4,
       asked: 29,
     },
-  ])('D17: $what', async ({ readers, ids, wait, queries, asked }) => {
+  ])('D17, 74: $what', async ({ readers, ids, wait, queries, asked }) => {
     const redis = await freshRedis()
     await ageRegister(redis.url, redis.namespace, database.name)
     // Who comes first with a table waits for the others to know of it; that is not what is shown here.

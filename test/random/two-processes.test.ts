@@ -104,7 +104,7 @@ function told(name: string, run: Run): string {
 }
 
 describe('two processes on one Redis', () => {
-  test('no read by key, and none by unique key beyond V1, is older than what had resolved before it', async () => {
+  test('12: no read by key, and none by unique key beyond V1, is older than what had resolved before it', async () => {
     const run = await runTwo({ reads, writes })
     console.log(told('two processes', run))
     expect(run.byKey + run.byUnique).toBe(reads)

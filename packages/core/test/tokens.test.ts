@@ -210,7 +210,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await database?.drop()
   })
 
-  test.each(kinds)('equal values of type %s have equal tokens', async (type, kind, values) => {
+  test.each(kinds)('52: equal values of type %s have equal tokens', async (type, kind, values) => {
     const pairs = fc.sample(fc.tuple(values, values), 6000)
     const { rows } = await client.query<{ equal: boolean | null; left: string | null; right: string | null }>(
       `select same($1, a, b) as equal, canonical($1, a) as left, canonical($1, b) as right

@@ -88,7 +88,7 @@ describe.each(redisLibraries)('over $name', (library) => {
     await start()
   }
 
-  test('a warm hit is exactly one Redis command and no SQL, by key, by unique key, in a list, through findFirst', async () => {
+  test('76: a warm hit is exactly one Redis command and no SQL, by key, by unique key, in a list, through findFirst', async () => {
     await app.db.select().from(items).where(eq(items.code, 'c1'))
     await warm(1, 2, 3)
     const reads: (() => PromiseLike<unknown[]>)[] = [
@@ -121,7 +121,7 @@ describe.each(redisLibraries)('over $name', (library) => {
     expect(app.sql.count()).toBe(0)
   })
 
-  test('a write adds exactly one awaited round trip, however many keys fall', async () => {
+  test('76: a write adds exactly one awaited round trip, however many keys fall', async () => {
     await warm(1, 2, 3)
     const writes: (() => PromiseLike<unknown>)[] = [
       () => app.db.update(items).set({ n: 1 }).where(eq(items.id, 1)),

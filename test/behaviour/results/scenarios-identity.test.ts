@@ -213,7 +213,7 @@ it.each(kinds)(
   },
 )
 
-it('E7, F4: lists and joins of a table with row security are not kept without a scope, and for each scope with one', async () => {
+it('E7, F4, 53: lists and joins of a table with row security are not kept without a scope, and for each scope with one', async () => {
   const ofKind = (db: SceneDb) => db.select().from(secured).where(eq(secured.kind, 1)).orderBy(asc(secured.id))
   const joined = (db: SceneDb) =>
     db

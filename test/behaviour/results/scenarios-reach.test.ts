@@ -326,7 +326,7 @@ const cases: readonly Case[] = [
     stays: [byAuthor(2), joinOf(2), commentsOf(1), byTeam(1)],
   },
   {
-    says: 'B12: a row that leaves one filtered list and enters another drops those two and no third',
+    says: 'B12, 38: a row that leaves one filtered list and enters another drops those two and no third',
     write: setPost(4, { status: 'live' }),
     falls: [byBoth(1, 'draft'), byBoth(1, 'live'), byStatus('draft'), byStatus('live'), innerJoin.read],
     stays: [byBoth(2, 'draft'), byBoth(2, 'live'), byStatus('gone'), byAuthor(2), joinOf(3)],
@@ -338,13 +338,13 @@ const cases: readonly Case[] = [
     stays: [byStatus('live'), byBoth(1, 'live'), byAuthor(2), innerJoin.read],
   },
   {
-    says: 'B12: a column of a group drops the lists of the row that show it, and spares those that do not',
+    says: 'B12, 48: a column of a group drops the lists of the row that show it, and spares those that do not',
     write: setPost(4, { score: 41 }),
     falls: [byAuthor(1), byStatus('draft'), page, aggregate.read],
     stays: [titlesOf(1), byBoth(1, 'draft'), joinOf(1), byAuthor(2)],
   },
   {
-    says: 'B13: a row from outside a page moves in when the column that orders it changes',
+    says: 'B13, 49: a row from outside a page moves in when the column that orders it changes',
     write: setPost(1, { score: 1000 }),
     falls: [page, byAuthor(1)],
     stays: [titlesOf(1), byAuthor(2)],
@@ -356,7 +356,7 @@ const cases: readonly Case[] = [
     stays: [byAuthor(2), titlesOf(2)],
   },
   {
-    says: 'B14: count, sum, distinct, groups and exists over one filter fall with a row that enters it, and over no other',
+    says: 'B14, 49: count, sum, distinct, groups and exists over one filter fall with a row that enters it, and over no other',
     write: born(1, { score: 1 }),
     falls: aggregatesOf(1),
     stays: aggregatesOf(2),
@@ -374,7 +374,35 @@ const cases: readonly Case[] = [
     stays: [joinOf(1), innerJoin.read, editedBy(4)],
   },
   {
-    says: 'B16: a LEFT JOIN and an anti-join fall when the missing side is inserted',
+    says: 'B15, 45: a row that an inner join hides appears when its partner begins to satisfy the join',
+    write: (db) => db.update(authors).set({ team: 7 }).where(eq(authors.id, 2)),
+    falls: [
+      (db) =>
+        db
+          .select({ title: posts.title })
+          .from(posts)
+          .innerJoin(authors, and(eq(authors.id, posts.authorId), eq(authors.team, 7)))
+          .where(eq(posts.status, 'live'))
+          .orderBy(asc(posts.id)),
+    ],
+    stays: [byAuthor(2), commentsOf(2)],
+  },
+  {
+    says: 'B16, 45: and when its partner is inserted',
+    write: (db) => db.insert(authors).values({ id: 10, email: 'a10@x', name: 'author 10' }),
+    falls: [
+      (db) =>
+        db
+          .select({ title: posts.title, by: authors.name })
+          .from(posts)
+          .innerJoin(authors, eq(authors.id, posts.score))
+          .where(eq(posts.authorId, 1))
+          .orderBy(asc(posts.id)),
+    ],
+    stays: [byAuthor(1), joinOf(1)],
+  },
+  {
+    says: 'B16, 46: a LEFT JOIN and an anti-join fall when the missing side is inserted',
     write: (db) => db.insert(comments).values({ postId: 10, body: 'the first' }),
     falls: [
       antiJoin,

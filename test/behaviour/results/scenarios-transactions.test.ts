@@ -214,7 +214,7 @@ function transactionsOver(driver: Driver): void {
     })
 
     apart(
-      'C9: two identical reads at once, one of them in a transaction that wrote, do not share an answer',
+      'C9, 11: two identical reads at once, one of them in a transaction that wrote, do not share an answer',
       async () => {
         await db.transaction(async (tx) => {
           await change(tx)
@@ -296,7 +296,7 @@ function transactionsOver(driver: Driver): void {
     for (const read of [list.read, postTree(1), relationalList.read]) await expectCurrent(read)
   })
 
-  it('C10: locking reads of lists and joins reach PostgreSQL, kept or not, inside and outside a transaction', async () => {
+  it('C10, 53: locking reads of lists and joins reach PostgreSQL, kept or not, inside and outside a transaction', async () => {
     await keep(list.read, innerJoin.read)
     const ofAuthor = (each: SceneDb) => each.select().from(posts).where(eq(posts.authorId, 1)).orderBy(asc(posts.id))
     const joined = (each: SceneDb) =>

@@ -253,7 +253,7 @@ test('E7: connections with another search_path, time zone or role read other ent
   await outside(database.url, `update other.items set label = 'of the other schema'`)
 })
 
-test('E8: volatile text in the selection or the condition reaches the database each time', async () => {
+test('E8, 53: volatile text in the selection or the condition reaches the database each time', async () => {
   const app = await open()
   await byId(app, 1)
   const one = eq(items.id, 1)

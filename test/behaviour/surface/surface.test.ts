@@ -330,7 +330,7 @@ describe('F14, F15: who is heard', () => {
     await db.$aside.close()
   })
 
-  it('F15: a plain db over the same client is not heard, until the user tells', async () => {
+  it('D16, F15: a plain db over the same client is not heard, until the user tells', async () => {
     const own = newPool()
     const plain = drizzle(own, { schema: surfaceSchema })
     const db = withCache(drizzle(own, { schema: surfaceSchema }), fresh(everyTable()))

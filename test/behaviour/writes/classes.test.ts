@@ -84,7 +84,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     ])
   })
 
-  it('B12: a counter removes its group of the classes of the row, and leaves main', async () => {
+  it('B12, 48: a counter removes its group of the classes of the row, and leaves main', async () => {
     await test.db.update(posts).set({ views: 7 }).where(eq(posts.id, 1))
     expect(spy.removed()).toEqual([
       'posts id=1',
@@ -130,7 +130,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     expect(spy.removed()).toEqual(['posts epoch'])
   })
 
-  it('a transaction removes at its commit what all its statements did, each stamp once', async () => {
+  it('58: a transaction removes at its commit what all its statements did, each stamp once', async () => {
     await test.db.transaction(async (tx) => {
       await tx.insert(posts).values(post)
       await tx.update(posts).set({ views: 1 }).where(eq(posts.id, 5))

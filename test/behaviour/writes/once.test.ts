@@ -178,7 +178,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, byId(70), byId(72), byCode('p70'))
   })
 
-  it('B1: a writer that waited for another’s row drops what that other wrote', async () => {
+  it('B1, 39: a writer that waited for another’s row drops what that other wrote', async () => {
     const { db, run, events } = test
     await warm(test, byCode('b1-a'), byCode('b1-b'), byCode('b1-c'))
     await run(`insert into jobs (id, code) values (500, 'b1-a')`)
@@ -210,7 +210,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     expect(fallenTables(events)).toEqual([])
   })
 
-  it('B8: an insert that loses the race becomes an update, and drops the row that won', async () => {
+  it('B8, 40: an insert that loses the race becomes an update, and drops the row that won', async () => {
     const { db } = test
     await warm(test, byId(600), byCode('race'))
     const inserted = gate()

@@ -147,7 +147,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, byIds([1, next]), byId(later), bySku('seq-3'))
   })
 
-  it('B5: a where of or and of other columns reports the rows that it touched, and no others', async () => {
+  it('B5, 50: a where of or and of other columns reports the rows that it touched, and no others', async () => {
     const { db, run } = test
     await run('update products set status = 2 where id in (51, 52)')
     await db.$aside.invalidate(products)
@@ -182,7 +182,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectFallen(test, byId(60), byId(61), byId(62))
   })
 
-  it('B6: just below the limit of keys each row falls alone, above it the table', async () => {
+  it('B6, 51: just below the limit of keys each row falls alone, above it the table', async () => {
     const { db, events } = test
     await warm(test, byId(1), byId(9000))
     events.length = 0
@@ -339,7 +339,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     expect(after.every(({ name }) => name === 'B19')).toBe(true)
   })
 
-  it('B21: NULL equals nothing: in a unique key, in a filter and in a list', async () => {
+  it('B21, 50: NULL equals nothing: in a unique key, in a filter and in a list', async () => {
     const { db, events } = test
     await db.insert(products).values([
       { sku: 'null-1', shop: 7, slot: null },
@@ -454,7 +454,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
   })
 
   // Last: from here on PostgreSQL 15 knows that keys of this table move, and widens.
-  it('B7: a primary key that is updated leaves no answer under its old or its new value', async () => {
+  it('B7, 41: a primary key that is updated leaves no answer under its old or its new value', async () => {
     const { db, events } = test
     await warm(test, byId(71), byId(70_071), byId(72))
     await db.update(products).set({ id: 70_071 }).where(eq(products.id, 71))

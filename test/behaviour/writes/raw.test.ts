@@ -99,7 +99,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, user(1), user(2), post(1), byEmail('u1'))
   })
 
-  it.for(writes)('B11: a raw statement that may write drops all that is cached: %s', async (text, context) => {
+  it.for(writes)('B11, 42: a raw statement that may write drops all that is cached: %s', async (text, context) => {
     if (text.startsWith('merge') && test.version < 150_000) return context.skip('PostgreSQL 15 brought MERGE')
     await test.db.execute(sql.raw(text)).catch((error: { cause?: { code?: string } }) => {
       // The server may not let its super-user run programs.
@@ -128,7 +128,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     },
   )
 
-  it('B11: COPY, TRUNCATE of several tables and CALL in one transaction', async () => {
+  it('B11, 42: COPY, TRUNCATE of several tables and CALL in one transaction', async () => {
     await test.db.transaction(async (tx) => {
       await tx.execute(sql`truncate users, posts cascade`)
       await tx.execute(sql`call proc()`)

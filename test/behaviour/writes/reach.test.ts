@@ -58,7 +58,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     test.events.length = 0
   }
 
-  it('B9: a delete that cascades through two levels drops both children, and no other table', async () => {
+  it('B9, 43: a delete that cascades through two levels drops both children, and no other table', async () => {
     await open(house('on delete cascade', 'on delete cascade'))
     await test.db.delete(users).where(eq(users.id, 1))
     expect(fallenTables(test.events)).toEqual([])
@@ -80,7 +80,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, user(1), post(1), comment(1), another(1))
   })
 
-  it('B9: set null and set default change children, and end there', async () => {
+  it('B9, 43: set null and set default change children, and end there', async () => {
     await open(house('on delete set default', 'on delete set null'))
     await test.db.delete(users).where(eq(users.id, 1))
     expect(fallenTables(test.events)).toEqual([])
@@ -157,7 +157,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, post(1), another(1), user(2), user(3))
   })
 
-  it('B10: a declared trigger drops the tables it writes, and only those', async () => {
+  it('B10, 44: a declared trigger drops the tables it writes, and only those', async () => {
     await open(house() + trigger('after', 'update', bump), [
       cached(users, { affects: [other] }),
       cached(posts),
@@ -195,7 +195,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectHits(test, user(1), post(1))
   })
 
-  it('B10: a BEFORE trigger that changes a key is seen, on insert, update and upsert', async () => {
+  it('B10, 44: a BEFORE trigger that changes a key is seen, on insert, update and upsert', async () => {
     await open(house() + trigger('before', 'insert or update', `new.email := upper(new.email)`), [
       cached(users, { affects: [] }),
       cached(posts),

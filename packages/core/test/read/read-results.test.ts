@@ -102,7 +102,7 @@ describe('reading whole results', () => {
     expect(loads.count).toBe(1)
   })
 
-  test('B15: partners are remembered first, and their stamps taken before the query that is stored', async () => {
+  test('B15, 48b: partners are remembered first, and their stamps taken before the query that is stored', async () => {
     const { ask, loads, events, remove } = open()
     const of = lookup(learning())
     const key = of.learn?.([[7]]).keys[0] as string

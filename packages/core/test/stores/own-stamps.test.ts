@@ -55,7 +55,7 @@ describe('stamps of a store with incarnations', () => {
     expect(await guard.read(['s', 'none'])).toEqual([minted, null])
   })
 
-  test('count as missing under another name, and are replaced in one step by who fills next', async () => {
+  test('9: count as missing under another name, and are replaced in one step by who fills next', async () => {
     const { guard, become, minted, stamp, texts } = changing()
     const old = await stamp('s')
     become('second')
