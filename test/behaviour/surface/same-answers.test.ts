@@ -31,7 +31,7 @@ describe.each(subjects)('over %s', (_, driver, line) => {
     const pair = await openPair(driver, line, { store: shared, outbox: 'always' }, outboxMigration())
     try {
       expect(compareTexts(pair.plain, pair.wrapped)).toEqual([])
-      expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 2 })).toEqual([])
+      expect(await compareSurface(pair.plain, pair.wrapped, { rounds: 1 })).toEqual([])
       expect(pair.app.sql.count(/^with "__aside_row" as \(insert into "public"."aside_outbox"/)).toBeGreaterThan(50)
       expect(pair.app.told.of('outboxFailed')).toEqual([])
     } finally {
