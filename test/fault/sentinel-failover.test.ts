@@ -197,7 +197,10 @@ test.each(everySentinelLibrary.filter(({ name }) => name.startsWith('ioredis')))
   120_000,
 )
 
-/** A write whose removal waits may not be seen by others yet (E-cut): here it is over when nothing waits any more. */
+/**
+ * Each process finds the new master in its own time: who has found it serves from it, while a write of who has not yet waits in
+ * his queue, though it has resolved (E-cut). So a write counts here when nothing of its process waits any more.
+ */
 const raiseAndDeliver =
   ({ db }: Awaited<ReturnType<typeof openApp>>): ReadNumber =>
   async (id) => {
