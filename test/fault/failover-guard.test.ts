@@ -11,6 +11,7 @@ import { GENERATION_KEY, readInfo, ServerIncarnation } from '../../packages/redi
 import { type RedisLibrary, redisLibraries } from '../conformance/redis-clients.ts'
 import { type ManualClock, manualClock } from '../harness/clock.ts'
 import { type FreshDatabase, freshDatabase, type PrivateServer, privateRedis } from '../harness/databases.ts'
+import { gate } from '../harness/gates.ts'
 import { asAdmin, follow, redisPrimary, saveSnapshot } from '../harness/redis-replicas.ts'
 import { items, itemsSetUp, notes, outside } from '../support/items.ts'
 import { openApp } from '../support/open-app.ts'
@@ -187,20 +188,7 @@ test('servers that answer by turns are found out when the first is back, and the
   const urls = servers.map(({ url }) => url)
   let turn = 0
   // What is kept goes to the first; who it is, each says in turn.
-  const connection: Pick<SingleConnection, 'runAll' | 'onReady' | 'reopen'> = {
-    runAll: (commands) => {
-      const isInfo = commands.some(({ name }) => name === 'INFO')
-      const url = urls[isInfo ? turn++ % 2 : 0] as string
-      return asAdmin(url, async (admin) => {
-        const answers: unknown[] = []
-        for (const { name, keys, args = [] } of commands)
-          answers.push(await admin.sendCommand([name, ...keys, ...args]))
-        return answers
-      })
-    },
-    onReady: () => () => {},
-    reopen: () => {},
-  }
+  const connection = connectionTo((names) => urls[names.includes('INFO') ? turn++ % 2 : 0] as string)
   const incarnation = new ServerIncarnation({ connection, clock, fallback: undefined })
   const news: unknown[] = []
   incarnation.listen((each) => void news.push(each))
@@ -219,6 +207,43 @@ test('servers that answer by turns are found out when the first is back, and the
     { type: 'incarnationChanged', from: names[1], to: generation },
   ])
   expect(incarnation.lowered).toBe('not-unique')
+})
+
+test.each([
+  ['who answers is asked', 'INFO'],
+  ['the shared name is read', 'GET'],
+  ['the shared name is replaced', 'SET'],
+] as const)('a connection that is lost while %s: what the old server said is not believed', async (_, step) => {
+  const [old, now] = step === 'INFO' ? [await start(), await start()] : [await startMute(), await startMute()]
+  let url = old.url
+  let holding = false
+  const held = gate()
+  // As a client would that settles what it has sent only after it has said that it is connected again.
+  const connection = connectionTo(
+    () => url,
+    async (names) => {
+      if (holding && url === old.url && names.includes(step)) await held.pass()
+    },
+  )
+  const incarnation = new ServerIncarnation({ connection, clock, fallback: undefined })
+  await incarnation.confirm()
+  expect(incarnation.of()).toBeDefined()
+  // What the other server has kept since before.
+  await asAdmin(now.url, (admin) => admin.set(GENERATION_KEY, 'older_'))
+  if (step === 'SET') connection.ready()
+  clock.advance(1_000)
+  holding = true
+  const asked = incarnation.confirm()
+  await held.arrived
+  url = now.url
+  connection.ready()
+  held.open()
+  await asked
+  const name = await asAdmin(now.url, async (admin) =>
+    step === 'INFO' ? readInfo(await admin.info())?.tag : admin.get(GENERATION_KEY),
+  )
+  expect(incarnation.of()).toBe(name)
+  expect(name).not.toBe('older_')
 })
 
 test('the name is that of the process and of its replication history: a restart and a promotion change it', async () => {
@@ -242,6 +267,34 @@ test('failoverGuard is one of its words', () => {
     /ASIDE_BAD_OPTION.*reconnect-flush, none/,
   )
 })
+
+/** Of no client library: each trip goes where it is said to, and may be held before its answers are given. */
+function connectionTo(urlOf: (names: readonly string[]) => string, hold?: (names: readonly string[]) => Promise<void>) {
+  const opened = new Set<() => void>()
+  const connection: Pick<SingleConnection, 'runAll' | 'onReady' | 'reopen'> = {
+    async runAll(commands) {
+      const names = commands.map(({ name }) => name)
+      const answers = await asAdmin(urlOf(names), async (admin) => {
+        const each: unknown[] = []
+        for (const { name, keys, args = [] } of commands) each.push(await admin.sendCommand([name, ...keys, ...args]))
+        return each
+      })
+      await hold?.(names)
+      return answers
+    },
+    onReady: (run) => {
+      opened.add(run)
+      return () => opened.delete(run)
+    },
+    reopen: () => {},
+  }
+  return {
+    ...connection,
+    ready: () => {
+      for (const run of opened) run()
+    },
+  }
+}
 
 const idsOf = (url: string): Promise<string[]> =>
   asAdmin(url, async (admin) => {

@@ -5,6 +5,9 @@ import type { Command, Connection, NodeConnection, SingleConnection } from './co
 /** How long what the server said of itself counts: a connection may outlive a demotion and a promotion of its node. */
 const CONFIRM_MS = 1_000
 
+/** Questions to who answers, while connections are lost meanwhile. */
+const MOST_ASKED = 3
+
 /** The tag where nothing is done about failovers. */
 const NO_TAG = '000000'
 
@@ -52,6 +55,8 @@ export class ServerIncarnation implements KnownIncarnations {
   #tag: string | undefined
   #askedAt = Number.NEGATIVE_INFINITY
   #asking: Promise<void> | undefined
+  /** How often what is known was given up: an answer from before is no answer. */
+  #doubts = 0
   /** The last name that was learnt, and those before it. */
   #last: string | undefined
   readonly #before = new Set<string>()
@@ -92,6 +97,7 @@ export class ServerIncarnation implements KnownIncarnations {
 
   /** Forgets what is known: the next command asks. */
   doubt(): void {
+    this.#doubts += 1
     this.#tag = undefined
     this.#askedAt = Number.NEGATIVE_INFINITY
   }
@@ -127,11 +133,22 @@ export class ServerIncarnation implements KnownIncarnations {
     if (word === 'READONLY') this.#leaveReplica()
   }
 
+  /**
+   * Whatever order a client settles its commands in when it has lost a connection: who answered before is not believed
+   * afterwards. A client that is lost again and again leaves it unknown; the next command asks anew.
+   */
   async #ask(): Promise<void> {
-    const askedAt = this.#with.clock.now()
     try {
-      this.#tag = await this.#learn()
-      this.#askedAt = askedAt
+      for (let time = 0; time < MOST_ASKED; time++) {
+        const [askedAt, doubts] = [this.#with.clock.now(), this.#doubts]
+        const tag = await this.#learn()
+        const isDoubtful = doubts !== this.#doubts
+        // A replica, whose connection is given up: there is nobody to ask again.
+        if (tag !== undefined && isDoubtful) continue
+        this.#tag = tag
+        if (!isDoubtful) this.#askedAt = askedAt
+        return
+      }
     } catch (error) {
       this.doubt()
       throw error
@@ -196,10 +213,17 @@ export class ServerIncarnation implements KnownIncarnations {
   async #askGeneration(): Promise<string | undefined> {
     const [kept] = await this.#with.connection.runAll([getGeneration])
     if (isTag(kept) && !this.#replace) return kept
-    const set = { name: 'SET', keys: [GENERATION_KEY], args: [newTag(), ...(this.#replace ? [] : ['NX'])] }
-    const [, now] = await this.#with.connection.runAll([set, getGeneration])
+    const replace = this.#replace
+    const set = { name: 'SET', keys: [GENERATION_KEY], args: [newTag(), ...(replace ? [] : ['NX'])] }
+    // Set again by a connection that is lost from here on.
     this.#replace = false
-    return isTag(now) ? now : undefined
+    try {
+      const [, now] = await this.#with.connection.runAll([set, getGeneration])
+      return isTag(now) ? now : undefined
+    } catch (error) {
+      this.#replace ||= replace
+      throw error
+    }
   }
 
   #tell(news: IncarnationNews): void {
