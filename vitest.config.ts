@@ -24,10 +24,11 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     globalSetup: ['test/harness/global-setup.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // For what hangs: what only takes its time on a busy machine, the whole suite of a store in a process, say, ends before.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     // What is waited for comes when it comes: a machine may be busy.
-    expect: { poll: { timeout: 20_000 } },
+    expect: { poll: { timeout: 40_000 } },
     // postgres.js writes to a socket that has closed since it meant to (3.4.9), where nobody can catch it: the tests that
     // end its connections meet that now and then.
     onUnhandledError: ({ message, stack = '' }) =>

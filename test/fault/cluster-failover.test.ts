@@ -61,9 +61,7 @@ test.each(clusterLibraries)(
     // The node comes back as a replica, and is asked nothing.
     await cluster.nodes[0]?.restart()
     await expect
-      .poll(async () => String(await cluster.ask(dead as string, 'INFO', 'replication').catch(String)), {
-        timeout: 20_000,
-      })
+      .poll(async () => String(await cluster.ask(dead as string, 'INFO', 'replication').catch(String)))
       .toContain('role:slave')
     for (const { db } of apps) expect((await db.select().from(items).where(eq(items.id, 1)))[0]?.id).toBe(1)
 

@@ -68,14 +68,11 @@ const rename = (app: App, label: string) => app.db.update(items).set({ label }).
 /** The pauses between tries to read the catalog go by. */
 async function untilNoticed(app: App, times = 1): Promise<void> {
   await expect
-    .poll(
-      async () => {
-        await clock.advanceAndSettle(1_000)
-        await byId(app, 90).catch(() => {})
-        return app.told.of('serverChanged').length
-      },
-      { timeout: 20_000 },
-    )
+    .poll(async () => {
+      await clock.advanceAndSettle(1_000)
+      await byId(app, 90).catch(() => {})
+      return app.told.of('serverChanged').length
+    })
     .toBe(times)
   await expect.poll(() => app.told.of('catalogRead').length).toBeGreaterThan(times)
 }

@@ -78,7 +78,7 @@ async function served(app: App): Promise<string | undefined> {
         await clock.advanceAndSettle(500)
         return app.told.of('hit').length
       },
-      { timeout: 20_000, interval: 10 },
+      { interval: 10 },
     )
     .toBe(1)
   return label

@@ -145,13 +145,10 @@ test('D3, E-cut, 66: a writer whose link to Redis is cut: the others know with t
   expect(await isHit(writer, 1)).toBe(false)
   proxy.heal()
   await expect
-    .poll(
-      async () => {
-        await clock.advanceAndSettle(1_000)
-        return writer.told.of('delivered').length
-      },
-      { timeout: 10_000 },
-    )
+    .poll(async () => {
+      await clock.advanceAndSettle(1_000)
+      return writer.told.of('delivered').length
+    })
     .toBe(1)
 })
 

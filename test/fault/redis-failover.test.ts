@@ -158,7 +158,7 @@ async function expectServed(app: App, label: string): Promise<void> {
           await clock.advanceAndSettle(100)
           return app.told.of('hit').length
         },
-        { timeout: 20_000, interval: 10 },
+        { interval: 10 },
       )
       .toBeGreaterThan(0)
     expect([...labels], way).toEqual([label])

@@ -128,7 +128,7 @@ test.each(everySentinelLibrary)(
           // Undefined: nothing is served before he has said it.
           return [...told].some((tag) => tag !== undefined)
         },
-        { timeout: 10_000, interval: 10 },
+        { interval: 10 },
       )
       .toBe(true)
     expect([...told]).not.toContain(before)
@@ -186,9 +186,7 @@ test.each(everySentinelLibrary.filter(({ name }) => name.startsWith('ioredis')))
       const store = redisStore(app.client)
       await store.read(['k'])
       await group.master.kill()
-      await expect
-        .poll(() => store.read(['k']).catch(() => 'no connection'), { timeout: 20_000, interval: 10 })
-        .toEqual([null])
+      await expect.poll(() => store.read(['k']).catch(() => 'no connection'), { interval: 10 }).toEqual([null])
       await store.close()
       app.close()
       await group.stop()
@@ -206,7 +204,7 @@ const raiseAndDeliver =
   async (id) => {
     const n = await raise(db)(id)
     const waiting = () => db.$aside.health().store
-    await expect.poll(waiting, { timeout: 20_000, interval: 10 }).toMatchObject({ pendingKeys: 0, pendingTables: 0 })
+    await expect.poll(waiting, { interval: 10 }).toMatchObject({ pendingKeys: 0, pendingTables: 0 })
     return n
   }
 

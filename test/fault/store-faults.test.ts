@@ -451,13 +451,10 @@ describe('E-cut: the store cannot be reached after the commit', () => {
     expect(await byId(app, 1)).toMatchObject([{ label: 'new' }])
     proxy.heal()
     await expect
-      .poll(
-        async () => {
-          await clock.advanceAndSettle(1_000)
-          return app.told.of('delivered').length
-        },
-        { timeout: 10_000 },
-      )
+      .poll(async () => {
+        await clock.advanceAndSettle(1_000)
+        return app.told.of('delivered').length
+      })
       .toBe(1)
     expect(await byId(other, 1)).toMatchObject([{ label: 'new' }])
     expect(await byId(app, 1)).toMatchObject([{ label: 'new' }])
