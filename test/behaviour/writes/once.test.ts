@@ -395,6 +395,37 @@ it('F7: a write prepared while it reached nothing cached still calls its default
   await test.close()
 })
 
+describe.each([15, 18] as const)('a column that is dropped after the catalog was read, PostgreSQL %i', (line) => {
+  // As the next version of an app declares it, while the migration that goes with it has just run.
+  const next = pgTable('jobs', { id: integer().primaryKey(), state: text(), n: integer() })
+  const writes: [string, (db: WrappedDatabase<Schema>['db']) => PromiseLike<unknown>, unknown][] = [
+    ['an insert', (db) => db.insert(next).values({ id: 900, state: 'a', n: 1 }), { rowCount: 1 }],
+    [
+      'an insert that returns its row',
+      (db) => db.insert(next).values({ id: 901, state: 'a', n: 1 }).returning({ id: next.id }),
+      [{ id: 901 }],
+    ],
+    ['an update of many', (db) => db.update(next).set({ state: 'c' }).where(gt(next.id, 150)), { rowCount: 50 }],
+    [
+      'an upsert',
+      (db) =>
+        db
+          .insert(next)
+          .values({ id: 1, state: 'd' })
+          .onConflictDoUpdate({ target: next.id, set: { state: 'd' } }),
+      { rowCount: 1 },
+    ],
+  ]
+
+  it.each(writes)('%s runs as written, and the whole table falls', async (_, write, answer) => {
+    const test = await openWrapped(line, { ddl, schema, tables: [cached(jobs)] })
+    await test.run('alter table jobs drop column code')
+    expect(await write(test.db)).toMatchObject(answer as object)
+    expect(fallenTables(test.events)).toContain('jobs: no-images')
+    await test.close()
+  })
+})
+
 async function dropRole(line: 15 | 18, user: string): Promise<void> {
   const other = await openWrapped(line, { ddl: `drop role ${user}`, tables: [] })
   await other.close()

@@ -151,7 +151,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     return row ? this.runBeside(row, compiled, run) : this.runCarefully(compiled, run)
   }
 
-  /** A privilege that the hidden columns need and the statement does not: once as written. */
+  /** What the hidden columns need and the statement does not (a privilege, the column itself): once as written. */
   private async runCarefully(compiled: Compiled, run: Run): Promise<unknown> {
     try {
       return await this.run(compiled, run)
@@ -390,9 +390,15 @@ async function oneAfterAnother(tasks: readonly (() => Promise<void>)[]): Promise
   if (failures.length > 0) throw failures[0]
 }
 
-/** SQLSTATE 42501 on a rewritten autocommit statement; in a transaction the error has ended it already. */
+/**
+ * What a rewritten statement fails with where the plain one may not, since the facts are a little older than the database: a
+ * privilege is gone (42501), a hidden column (42703), or the table is no table any more (42809, 0A000). No row was touched.
+ */
+const ofTheForm: ReadonlySet<unknown> = new Set(['42501', '42703', '42809', '0A000'])
+
+/** Of a rewritten autocommit statement; in a transaction the error has ended it already. */
 function mayRunPlain(error: unknown, { plan }: Compiled, scope: Scope | undefined): boolean {
-  return plan !== undefined && !scope && (error as { cause?: { code?: unknown } }).cause?.code === '42501'
+  return plan !== undefined && !scope && ofTheForm.has((error as { cause?: { code?: unknown } }).cause?.code)
 }
 
 /** What an insert into a table fails with that is not what the catalog said, before a row of the statement was touched. */
