@@ -482,6 +482,29 @@ describe.each([15, 18] as const)('partitions and inheritance, PostgreSQL %i', (l
     await expectFallen(test, coded('a'), coded('b'))
   })
 
+  it('a BEFORE trigger of a partition alone moves rows that are written through the partitioned table', async () => {
+    test = await openWrapped(line, {
+      ddl: `${familyDdl};
+        create function recode() returns trigger language plpgsql as $$ begin new.code := 'b'; return new; end $$;
+        create trigger recode before update on leaf for each row execute function recode()`,
+      schema: family,
+      tables: [cached(trunk, { affects: [] }), uncached(leaf, { affects: [] })],
+    })
+    const coded =
+      (code: string): Read<Family> =>
+      (db) =>
+        db.select().from(trunk).where(eq(trunk.code, code)).orderBy(trunk.id)
+    await warm(test, coded('a'), coded('b'))
+    await test.db.update(trunk).set({ n: 1 }).where(eq(trunk.id, 1))
+    await expectFallen(test, coded('a'), coded('b'))
+    await warm(test, coded('c'))
+    await test.db
+      .insert(trunk)
+      .values({ id: 2 })
+      .onConflictDoUpdate({ target: trunk.id, set: { n: 2 } })
+    await expectFallen(test, coded('a'), coded('b'))
+  })
+
   it('an inheritance parent has no records, and a write to either side is seen on the other', async () => {
     await open()
     const explained = await test.db.$aside.explain(test.db.select().from(animals).where(eq(animals.id, 3)))

@@ -272,6 +272,8 @@ function rawKey(tuple: unknown): RawKey {
 function relationFacts(raw: RawRelation, house: House): RelationFacts {
   const reads = raw.kind === 'view' ? readThroughViews(raw, house) : []
   const below = [raw, ...reads]
+  const partitions = raw.kind === 'partitioned' ? partitionsOf(raw, house) : []
+  const whole = [raw, ...partitions]
   const mayWrite = (one: RawRelation): boolean => moodOfReading(one) === 'volatile'
   return {
     id: raw.id,
@@ -280,12 +282,13 @@ function relationFacts(raw: RawRelation, house: House): RelationFacts {
     name: raw.name,
     kind: raw.kind,
     columns: new Map([...raw.columns.values()].map((column) => [column.name, column])),
-    ...uniqueFacts(raw),
-    updatedByParents: new Set(names(raw, [...(house.updatedByParents.get(raw.oid) ?? [])])),
+    ...uniqueFacts(raw, whole),
+    updatedByParents: new Set(whole.flatMap((one) => names(one, [...(house.updatedByParents.get(one.oid) ?? [])]))),
     incoming: raw.incoming.flatMap((key) => incomingKey(raw, key, house)),
     outgoing: (house.outgoing.get(raw.oid) ?? []).map(({ parent, key }) => outgoingKey(raw, parent, key)),
     leadingColumns: names(raw, raw.leads).sort(byBytes),
     triggers: raw.triggers.map(triggerFacts),
+    ...(partitions.length > 0 ? { partitionTriggers: ownTriggers(partitions) } : undefined),
     rules: raw.rules.length > 0,
     rowSecurity: below.some((one) => one.rowSecurity),
     privileges: privilegesOf(raw.privileges),
@@ -307,13 +310,27 @@ function isVolatileRefresh(raw: RawRelation, house: House): boolean {
   return readThroughViews(raw, house).some((one) => moodOfReading(one) === 'volatile' || one.kind === 'foreign table')
 }
 
-function uniqueFacts(raw: RawRelation): Pick<RelationFacts, 'primaryKey' | 'uniqueKeys' | 'uniqueIndexColumns'> {
+function partitionsOf(raw: RawRelation, house: House): RawRelation[] {
+  return [...closure(raw.oid, house.children)].flatMap((oid) => house.byOid.get(oid) ?? [])
+}
+
+/** Without the clones of what the table above has. */
+const ownTriggers = (partitions: readonly RawRelation[]): TriggerFacts[] =>
+  partitions.flatMap((one) => one.triggers.map(triggerFacts)).filter(({ clone }) => !clone)
+
+/** `whole`: with its partitions, which may have unique indexes of their own. */
+function uniqueFacts(
+  raw: RawRelation,
+  whole: readonly RawRelation[],
+): Pick<RelationFacts, 'primaryKey' | 'uniqueKeys' | 'uniqueIndexColumns'> {
   const plain = raw.uniqueIndexes.filter((index) => index.plain)
   const primary = plain.find((index) => index.primary)
   return {
     primaryKey: primary && names(raw, primary.columns),
     uniqueKeys: plain.filter((index) => !index.primary).map((index) => names(raw, index.columns)),
-    uniqueIndexColumns: new Set(raw.uniqueIndexes.flatMap((index) => names(raw, index.columns))),
+    uniqueIndexColumns: new Set(
+      whole.flatMap((one) => one.uniqueIndexes.flatMap((index) => names(one, index.columns))),
+    ),
   }
 }
 

@@ -72,9 +72,12 @@ export interface RelationFacts {
   readonly primaryKey: readonly string[] | undefined
   /** Valid, ready, immediate, not partial, plain-column unique constraints and indexes, the primary key left out. */
   readonly uniqueKeys: readonly (readonly string[])[]
-  /** Every column of any unique index, partial and expression ones included; `'*'` when an expression hides which. */
+  /**
+   * Every column of any unique index, partial and expression ones and those of single partitions included; `'*'` when an
+   * expression hides which.
+   */
   readonly uniqueIndexColumns: ReadonlySet<string>
-  /** Columns of this table's own foreign keys that have an ON UPDATE action. */
+  /** Columns of this table's own foreign keys, and of its partitions', that have an ON UPDATE action. */
   readonly updatedByParents: ReadonlySet<string>
   readonly incoming: readonly IncomingKey[]
   readonly outgoing: readonly OutgoingKey[]
@@ -82,6 +85,8 @@ export interface RelationFacts {
   readonly leadingColumns: readonly string[]
   /** Not internal, not disabled. */
   readonly triggers: readonly TriggerFacts[]
+  /** For partitioned tables: those that partitions at any depth have of their own; they fire for rows that come from above, too. */
+  readonly partitionTriggers?: readonly TriggerFacts[]
   readonly rules: boolean
   /** Policies decide what a reader sees; for a view: on something that it reads. */
   readonly rowSecurity: boolean

@@ -134,8 +134,8 @@ export function lockFor({ relation, changed }: Pick<WriteQuestion, 'relation' | 
   return 'no key update'
 }
 
-const hasBefore = ({ triggers }: RelationFacts, op: 'insert' | 'update'): boolean =>
-  triggers.some((trigger) => trigger.timing === 'before' && trigger[op])
+const hasBefore = ({ triggers, partitionTriggers = [] }: RelationFacts, op: 'insert' | 'update'): boolean =>
+  [...triggers, ...partitionTriggers].some((trigger) => trigger.timing === 'before' && trigger[op])
 
 /** Columns of all schemes and of the primary key, which the locked form joins by. */
 export function hiddenColumns({ primaryKey }: RelationFacts, schemes: readonly Scheme[]): string[] {
