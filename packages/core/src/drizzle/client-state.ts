@@ -9,6 +9,8 @@ export interface ClientState {
   readonly kind: DriverKind
   /** Set once a session setting was changed outside a transaction: later answers may differ for the same SQL. */
   sessionChanged: boolean
+  /** Set once what names mean, or the role, was changed outside a transaction: the facts are not those of its writes. */
+  namesChanged: boolean
   /** A transaction that was begun by raw SQL outside `transaction()`, until its end. */
   rawTransaction: Scope | undefined
   /** True when every statement runs on one and the same connection. */
@@ -39,6 +41,7 @@ export function clientState(session: Session, kind: DriverKind): ClientState {
     state = {
       kind,
       sessionChanged: false,
+      namesChanged: false,
       rawTransaction: undefined,
       single,
       begun: 0,

@@ -112,7 +112,13 @@ class Preparation {
   /** True when a write, as the facts are now, can change nothing that is cached, and says nothing else. */
   #passesThrough({ config }: WriteOrigin): boolean {
     const { context, lazy } = this
-    if (!lazy || currentScope(context) || !context.write.reachesNothing(context.shape(config.table))) return false
+    if (
+      !lazy ||
+      currentScope(context) ||
+      context.client.namesChanged ||
+      !context.write.reachesNothing(context.shape(config.table))
+    )
+      return false
     return !context.write.writesBeyond(lazy.sql)
   }
 

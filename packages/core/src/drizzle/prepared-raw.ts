@@ -86,6 +86,7 @@ export class PreparedRaw extends (PgPreparedQuery as unknown as new (query: Quer
     const { context, query } = this.#call
     const { client, write } = context
     if (effect === 'session') client.sessionChanged = true
+    if (effect === 'session' && write.changesNames(query.sql)) client.namesChanged = true
     // Surely only a read: nothing to note, in a transaction or outside.
     if (effect === 'none' && write.isQuiet(query.sql)) return
     if (context.scope) return this.#afterWithin(context.scope, effect)

@@ -144,7 +144,8 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     // In a transaction nothing waits; and while facts are waited for, one may begin on a shared connection.
     if (!currentScope(context) && !context.write.facts()) await context.write.awaitFacts()
     const scope = currentScope(context)
-    const intent = this.intent()
+    const isUnsure = scope?.isUnsure || context.client.namesChanged
+    const intent = isUnsure ? context.write.planUnsurely(this.forms.shape) : this.intent()
     const compiled = this.compile(intent?.plan)
     const run = { intent, placeholders, token, scope }
     const row = scope || token !== undefined ? undefined : this.rowFor(intent, compiled)

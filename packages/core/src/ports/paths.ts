@@ -89,6 +89,11 @@ export interface Scope {
   end(): void
   /** True once the transaction has ended: a statement that was still on its way to the connection ran on its own. */
   over: boolean
+  /**
+   * True once something in the transaction may have changed what its names mean, as whom it runs, or the schema: from then on
+   * the facts are not those of its statements.
+   */
+  isUnsure: boolean
 }
 
 /** The write path as the Drizzle wing uses it. */
@@ -103,6 +108,10 @@ export interface WritePath {
   readonly planKey: string | undefined
   /** Decides about one builder statement; undefined: it can reach nothing that is cached. */
   plan(table: NamedTable, question: WriteStatement): WriteIntent | undefined
+  /** The same where the facts are not those of the statement: it runs untouched, and whatever it may have written falls. */
+  planUnsurely(table: NamedTable): WriteIntent
+  /** A text after which names without a schema, or the role, may be others. */
+  changesNames(text: string): boolean
   /** True when no write to the table can reach anything cached, whatever it changes. */
   reachesNothing(table: NamedTable): boolean
   newScope(): Scope

@@ -15,6 +15,7 @@ import { wrapDatabase } from '../drizzle/wrap-database.ts'
 import { AsideError } from '../errors.ts'
 import { bindCover, labelOf, tableLabel } from '../map/bind-cover.ts'
 import { cascadeSteps } from '../map/cascades.ts'
+import { changesNames } from '../map/changes-names.ts'
 import { beyondCache, classifySql, mayCommitWithin, selectCache, verdictCache } from '../map/classify-sql.ts'
 import { compareSchema } from '../map/compare-schema.ts'
 import { coverQuery } from '../map/cover-query.ts'
@@ -541,6 +542,7 @@ export class Engine implements Peer {
       classify: (text, facts) => (facts ? this.#verdicts(text, facts) : classifySql(text, facts)),
       writesBeyond: this.#beyond,
       mayCommitWithin,
+      changesNames,
       cached: (relation) => this.#union.isCached(relation),
       cachedRelations: (facts) => this.#union.cachedRelations(facts),
       schemes: (relation, facts) => this.#union.schemes(relation, facts),

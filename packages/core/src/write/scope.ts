@@ -19,7 +19,8 @@ const MOST_KEYS = 10_000
  */
 export class Changes implements Scope {
   readonly tables = new Map<RelationId, TableChange>()
-  readonly named: { readonly table: NamedTable; readonly reason: EpochReason }[] = []
+  /** `anywhere`: a name without a schema may mean a table of any. */
+  readonly named: { readonly table: NamedTable; readonly reason: EpochReason; readonly anywhere: boolean }[] = []
   readonly texts: string[] = []
   /** Tables that are not cached and reached nothing that is, as far as was known when they were written. */
   readonly harmless = new Set<RelationId>()
@@ -36,6 +37,7 @@ export class Changes implements Scope {
   union: string | undefined
   readonly #parent: Changes | undefined
   #over = false
+  #isUnsure = false
   /** This savepoint has ended: what still comes in belongs to the transaction around it. */
   #ended = false
 
@@ -51,6 +53,16 @@ export class Changes implements Scope {
   set over(over: boolean) {
     if (this.#parent) this.#parent.over = over
     else this.#over = over
+  }
+
+  /** Of the whole transaction: what a savepoint took back is not asked for. */
+  get isUnsure(): boolean {
+    return this.#parent ? this.#parent.isUnsure : this.#isUnsure
+  }
+
+  set isUnsure(isUnsure: boolean) {
+    if (this.#parent) this.#parent.isUnsure = isUnsure
+    else this.#isUnsure = isUnsure
   }
 
   /** What this scope and those around it have collected. */
@@ -96,11 +108,13 @@ export class Changes implements Scope {
     if (!this.tables.has(table) || this.tables.get(table) instanceof Map) this.tables.set(table, { reason })
   }
 
-  addNamed(table: NamedTable, reason: EpochReason): void {
+  addNamed(table: NamedTable, reason: EpochReason, anywhere = false): void {
     const { schema, name } = table
-    if (this.everything || this.named.some((known) => known.table.schema === schema && known.table.name === name))
-      return
-    this.named.push({ table: { schema, name }, reason })
+    const isKnown = this.named.some(
+      (known) => known.table.schema === schema && known.table.name === name && known.anywhere === anywhere,
+    )
+    if (this.everything || isKnown) return
+    this.named.push({ table: { schema, name }, reason, anywhere })
   }
 
   addText(text: string): void {
@@ -138,7 +152,7 @@ export class Changes implements Scope {
       if (change instanceof Map) for (const [key, loss] of change) this.#addKey(table, key, loss)
       else this.addTable(table, change.reason)
     }
-    for (const { table, reason } of child.named) this.addNamed(table, reason)
+    for (const { table, reason, anywhere } of child.named) this.addNamed(table, reason, anywhere)
     for (const text of child.texts) this.addText(text)
     if (child.everything) this.addEverything(child.everything)
     for (const table of child.harmless) this.harmless.add(table)

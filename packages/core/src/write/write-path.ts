@@ -72,6 +72,8 @@ export interface WriteWith {
   classify(text: string, facts: CatalogFacts | undefined): SqlVerdict
   writesBeyond(text: string, facts: CatalogFacts): boolean
   mayCommitWithin(text: string, inTransaction: boolean): boolean
+  /** Names without a schema, or the role, may be others after it. */
+  changesNames(text: string): boolean
   /** Cached by a live configuration. */
   cached(relation: RelationFacts): boolean
   /** All relations that are cached, under these facts. */
@@ -262,6 +264,23 @@ export class WriteThrough implements WritePath {
     return reached.length === 0 && everything === undefined
   }
 
+  planUnsurely(table: NamedTable): WriteIntent {
+    const facts = this.#with.facts()
+    const found = facts ? namesakes(facts, table) : []
+    if (!facts || found.length === 0) return untold
+    const ways = found.map((relation) => this.#reach(facts, relation, ['any'], 'all'))
+    const whole = found.map(({ id }) => ({ table: id, reason: 'no-images' as const }))
+    return {
+      ...untold,
+      reached: [...whole, ...ways.flatMap((way) => way.reached)],
+      everything: ways.find((way) => way.everything)?.everything,
+      // Rules and triggers may act without a row.
+      always: ways.some((way) => way.always) || found.some(({ rules }) => rules),
+      version: facts.version,
+      union: this.#with.register(facts).version,
+    }
+  }
+
   #noteKeyUpdate(relation: RelationFacts, changed: WriteQuestion['changed']): void {
     if (changed !== 'all' && relation.primaryKey?.some((column) => changed.has(column))) this.#keysMove.add(relation.id)
   }
@@ -383,9 +402,21 @@ export class WriteThrough implements WritePath {
 
   async ran(text: string, scope: Scope | undefined, tables: readonly NamedTable[] | undefined): Promise<void> {
     const changes = new Changes()
-    if (tables) for (const table of tables) changes.addNamed(table, 'by-hand')
+    if (scope && !scope.isUnsure && this.#makesUnsure(text)) scope.isUnsure = true
+    if (tables) for (const table of tables) changes.addNamed(table, 'by-hand', scope?.isUnsure)
     else changes.addText(text)
     await this.#queueOrPublish(changes, scope, 'unknown-write')
+  }
+
+  /** What an unknown write did it may have done to the schema, too. As long as nobody caches anything, texts are not read. */
+  #makesUnsure(text: string): boolean {
+    if (this.idle || this.#with.changesNames(text)) return true
+    const verdict = this.#with.classify(text, this.#with.facts())
+    return verdict.kind === 'write' && verdict.tables === 'unknown'
+  }
+
+  changesNames(text: string): boolean {
+    return this.#with.changesNames(text)
   }
 
   async doneUnnoticed(table: NamedTable): Promise<void> {
@@ -409,7 +440,7 @@ export class WriteThrough implements WritePath {
   }
 
   #isQuietUnder(text: string, facts: CatalogFacts | undefined): boolean {
-    if (!facts) return false
+    if (!facts || this.#with.changesNames(text)) return false
     const verdict = this.#with.classify(text, facts)
     return verdict.kind === 'harmless' || (verdict.kind === 'read' && !verdict.session)
   }
@@ -563,7 +594,7 @@ export class WriteThrough implements WritePath {
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
     this.#deriveNow(changes, facts)
-    if (!facts || !relation) changes.addNamed(table, 'by-hand')
+    if (!facts || !relation || scope?.isUnsure) changes.addNamed(table, 'by-hand', scope?.isUnsure)
     else this.#addWritten(changes, facts, relation, rows)
     await this.#queueOrPublish(changes, scope, 'hand')
   }
@@ -579,7 +610,7 @@ export class WriteThrough implements WritePath {
     const facts = this.#with.facts()
     const changes = new Changes()
     for (const table of tables) {
-      if (typeof table !== 'string') changes.addNamed(table, 'by-hand')
+      if (typeof table !== 'string') changes.addNamed(table, 'by-hand', scope?.isUnsure)
       else this.#addByName(changes, facts, table)
     }
     await this.#queueOrPublish(changes, scope, 'hand')
@@ -619,7 +650,7 @@ export class WriteThrough implements WritePath {
     const relation = facts && findRelation(facts, table.schema, table.name)
     const changes = new Changes()
     this.#deriveNow(changes, facts)
-    if (!facts || !relation) changes.addNamed(table, 'by-hand')
+    if (!facts || !relation || scope?.isUnsure) changes.addNamed(table, 'by-hand', scope?.isUnsure)
     else this.#addKey(changes, facts, relation, row)
     await this.#queueOrPublish(changes, scope, 'hand')
   }
@@ -801,10 +832,11 @@ export class WriteThrough implements WritePath {
     resolved.absorb(changes)
     if (changes.since !== undefined && changes.since !== facts.version) this.#widen(resolved, facts, 'catalog-changed')
     else if (this.#isOutdated(changes, facts)) this.#widen(resolved, facts, 'register-changed')
-    for (const { table, reason } of changes.named) {
-      const relation = findRelation(facts, table.schema, table.name)
-      if (relation) this.#addWhole(resolved, facts, relation, reason)
-      else resolved.addEverything(reason)
+    for (const { table, reason, anywhere } of changes.named) {
+      const one = findRelation(facts, table.schema, table.name)
+      const found = anywhere ? namesakes(facts, table) : one ? [one] : []
+      for (const relation of found) this.#addWhole(resolved, facts, relation, reason)
+      if (found.length === 0) resolved.addEverything(reason)
     }
     for (const text of changes.texts) this.#resolveText(resolved, text, facts)
     return resolved
@@ -863,6 +895,11 @@ function allOf(intent: WriteIntent | undefined): Changes {
     if (intent.everything) changes.addEverything('unknown-outcome')
   }
   return changes
+}
+
+/** All that a name may mean where nobody knows the search path. */
+function namesakes({ relations }: CatalogFacts, { schema, name }: NamedTable): readonly RelationFacts[] {
+  return [...relations.values()].filter((one) => one.name === name && (schema ?? one.schema) === one.schema)
 }
 
 /** An upsert inserts or updates; it deletes nothing. */
