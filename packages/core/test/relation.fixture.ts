@@ -5,7 +5,8 @@ export function relation(columns: string, parts: Partial<RelationFacts> = {}): R
   const facts = columns.split(' ').map((text): [string, ColumnFacts] => {
     const [word = '', token = 'int'] = text.split(':')
     const name = word.replace('*', '')
-    return [name, { name, sqlType: token, token: token as TokenKind, notNull: false, generated: word.includes('*') }]
+    const sqlType = token === 'int' ? 'integer' : token
+    return [name, { name, sqlType, token: token as TokenKind, notNull: false, generated: word.includes('*') }]
   })
   return {
     id: '6:public.things',

@@ -1,9 +1,9 @@
 /** A statement that fails, fails as with plain Drizzle; one that only our columns make fail, does not. */
 import { randomBytes } from 'node:crypto'
 import { cached, memoryStore, withCache } from 'drizzle-aside'
-import { eq, sql } from 'drizzle-orm'
+import { and, eq, inArray, ne, type SQL, sql } from 'drizzle-orm'
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres'
-import { customType, integer, pgTable, text } from 'drizzle-orm/pg-core'
+import { customType, date, integer, pgEnum, pgTable, smallint, text } from 'drizzle-orm/pg-core'
 import { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { PostgresLine } from '../../harness/databases.ts'
@@ -29,8 +29,13 @@ const fussy = customType<{ data: string; driverData: string }>({
   },
 })
 const moods = pgTable('moods', { id: integer().primaryKey(), code: text().unique(), value: fussy() })
+const feeling = pgEnum('feeling', ['low', 'high'])
+const diary = pgTable('diary', { id: integer().primaryKey(), day: date(), feeling: feeling(), pages: smallint() })
 
 const ddl = `
+  create type feeling as enum ('low', 'high');
+  create table diary (id int primary key, day date, feeling feeling, pages smallint);
+  insert into diary values (1, '2024-02-29', 'low', 5);
   create table accounts (id int primary key, email text not null unique, balance int not null check (balance >= 0), secret text);
   create table moods (id int primary key, code text unique, value text);
   insert into accounts values (1, 'ada@x', 10, 's1'), (2, 'bob@x', 20, 's2');
@@ -39,6 +44,15 @@ const ddl = `
   grant select (id, balance), update (balance, email), insert, delete on accounts to clerk;`
 
 type Db = NodePgDatabase<Record<string, unknown>>
+
+/** Beside the key of a row that is in the cache. */
+const beside = (condition: SQL) => async (db: Db) => {
+  await db.select().from(diary).where(eq(diary.id, 1))
+  return db
+    .select()
+    .from(diary)
+    .where(and(eq(diary.id, 1), condition))
+}
 
 const failing: [what: string, code: string, run: (db: Db) => PromiseLike<unknown>][] = [
   [
@@ -91,13 +105,17 @@ const failing: [what: string, code: string, run: (db: Db) => PromiseLike<unknown
         .where(eq(accounts.id, 'x' as unknown as number)),
   ],
   ['a number out of range as key', '22003', (db) => db.select().from(accounts).where(eq(accounts.id, 5_000_000_000))],
+  ['a label that the enum does not have, beside a key', '22P02', beside(eq(diary.feeling, 'none' as 'low'))],
+  ['such a label in a list', '22P02', beside(inArray(diary.feeling, ['low', 'none' as 'low']))],
+  ['a number out of range beside a key', '22003', beside(ne(diary.pages, 40_000))],
+  ['a day that is not in the calendar, beside a key', '22008', beside(eq(diary.day, '2023-02-29'))],
   ['a division by zero in a condition', '22012', (db) => db.delete(accounts).where(sql`1 / 0 = ${1}`)],
 ]
 
 describe.each([15, 18] as const)('on PostgreSQL %s', (line: PostgresLine) => {
   let test: WrappedDatabase
   beforeAll(async () => {
-    test = await openWrapped(line, { ddl, tables: [cached(accounts), cached(moods)] })
+    test = await openWrapped(line, { ddl, tables: [cached(accounts), cached(moods), cached(diary)] })
   })
   afterAll(() => test.close())
 

@@ -193,7 +193,7 @@ function testOf(term: Condition, source: RecordSource, given: Placeholders): Tes
   const kind = source.kinds[term.column] as TokenKind
   if (!stored(term.column, source) || kind === 'none') return undefined
   const choices = readChoices(valuesOf(term), kind, given)
-  if (!choices) return undefined
+  if (!choices?.every(({ token }) => isSurelyTaken(token, kind, source.types[term.column]))) return undefined
   const tokens = new Set(choices.map(({ token }) => token))
   const wanted = term.kind === 'in' || term.operator === '='
   return (at) => {
@@ -203,6 +203,33 @@ function testOf(term: Condition, source: RecordSource, given: Placeholders): Tes
     if (token === undefined) throw undecided
     return tokens.has(token) === wanted
   }
+}
+
+/**
+ * Whether PostgreSQL takes the value for one of the column's type: else the statement fails, and no row decides that. Of an
+ * enum only the database knows the labels.
+ */
+function isSurelyTaken(token: string, kind: TokenKind, type: string | undefined): boolean {
+  switch (kind) {
+    case 'enum':
+      return false
+    case 'int': {
+      const bits = integerBits[type ?? '']
+      return bits !== undefined && BigInt.asIntN(bits, BigInt(token)) === BigInt(token)
+    }
+    case 'date':
+      return isDay(token)
+    default:
+      return true
+  }
+}
+
+const integerBits: Readonly<Record<string, number>> = { smallint: 16, integer: 32, bigint: 64 }
+
+/** A day of the calendar; there is no year 0. */
+function isDay(token: string): boolean {
+  const day = new Date(`${token}T00:00:00Z`)
+  return !token.startsWith('0000') && !Number.isNaN(day.getTime()) && day.toISOString().startsWith(token)
 }
 
 /** Thrown by a test that meets a driver value it cannot read; the caller then asks the database. */

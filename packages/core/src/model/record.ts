@@ -47,6 +47,8 @@ export interface RecordSource {
   readonly columns: readonly number[]
   /** Token kind by position in the table object. */
   readonly kinds: readonly TokenKind[]
+  /** The same for the type, as the catalog writes it. */
+  readonly types: readonly (string | undefined)[]
   /** For each column of the table object the scheme that consists of it alone; the primary key wins. */
   readonly byColumn: readonly (Scheme | undefined)[]
   /** Positions of each scheme's columns, by scheme name. */

@@ -51,6 +51,7 @@ export function recordSource(
     slots,
     columns: slots.flatMap((slot, column) => (slot >= 0 ? [column] : [])),
     kinds: names.map((name) => relation.columns.get(name)?.token ?? 'none'),
+    types: names.map((name) => relation.columns.get(name)?.sqlType),
     byColumn: names.map((name) => schemes.find(({ columns }) => columns.length === 1 && columns[0] === name)),
     schemeColumns: new Map(
       schemes.map((scheme) => [scheme.name, scheme.columns.map((column) => names.indexOf(column))]),

@@ -8,8 +8,8 @@ import type { RecordSource, TableSettings } from '../../src/model/record.ts'
 import { recordSource } from '../../src/read/record-source.ts'
 import { relation } from '../relation.fixture.ts'
 
-const names = ['id', 'email', 'a', 'b', 'flag', 'day', 'odd', 'secret', 'hall', 'seat']
-const kinds = 'id email:text a b:text flag:bool day:date odd:none secret:text hall seat'
+const names = ['id', 'email', 'a', 'b', 'flag', 'day', 'odd', 'secret', 'hall', 'seat', 'mood']
+const kinds = 'id email:text a b:text flag:bool day:date odd:none secret:text hall seat mood:enum'
 const settings = {
   sensitive: new Set(['secret']),
   hidden: new Set(['secret']),
@@ -139,6 +139,13 @@ const cases: [string, Condition, RecordSource?][] = [
   ['not-a-record', and(eq('id', 1), ne('a', null))],
   ['not-a-record', and(eq('id', 1), eq('day', 'today'))],
   ['not-a-record', and(eq('id', 1), eq('day', 'infinity'))],
+  ['not-a-record', and(eq('id', 1), eq('day', '2023-02-29'))],
+  ['not-a-record', and(eq('id', 1), eq('day', '0000-01-01'))],
+  ['key id: 1 +', and(eq('id', 1), eq('day', '2024-02-29'))],
+  ['key id: 1 +', and(eq('id', 1), ne('a', -(2 ** 31)))],
+  ['not-a-record', and(eq('id', 1), ne('a', 2 ** 31))],
+  ['not-a-record', and(eq('id', 1), list('a', 1, '99999999999'))],
+  ['not-a-record', and(eq('id', 1), eq('mood', 'low'))],
   ['not-a-record', and(eq('id', 1), or(eq('a', 1), eq('a', 2)))],
   ['key hall,seat: 1/2', pair(1, 2), composite],
   ['key hall,seat: 1/2', and(eq('seat', 2), eq('hall', 1)), composite],
