@@ -1,6 +1,6 @@
 /** The outbox of statements outside a transaction: their row is inserted by the statement itself, and names whole tables. */
 import { cached } from 'drizzle-aside'
-import { eq, sql } from 'drizzle-orm'
+import { eq, inArray, ne, sql } from 'drizzle-orm'
 import { integer, pgTable } from 'drizzle-orm/pg-core'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type App, type DriverHome, drivers, homeOf } from '../../support/drivers.ts'
@@ -61,6 +61,18 @@ describe.each(drivers)('over $name', (driver) => {
     world.clock.advance(100)
     await expect.poll(() => world.rows()).toEqual([])
   })
+
+  // Others take the same way, and PGlite its time.
+  test.runIf(driver.name === 'node-postgres pool' || driver.name === 'postgres-js')(
+    'a statement with as many parameters as there may be leaves its row in a transaction around it',
+    async () => {
+      const ids = Array.from({ length: 65_532 }, (_, n) => n + 1)
+      link.isCut = true
+      await writer.db.update(items).set({ n: 7 }).where(inArray(items.id, ids))
+      expect((await world.rows()).map(({ keys }) => keys.includes('5:items'))).toEqual([true])
+      expect(await writer.db.$count(items, ne(items.n, 7))).toBe(0)
+    },
+  )
 
   test('what follows by a foreign key is in it, too', async () => {
     link.isCut = true

@@ -34,6 +34,7 @@ import {
   changedColumns,
   compileForm,
   computedColumns,
+  fitsBeside,
   isPlain,
   quote,
   rowValues,
@@ -169,8 +170,10 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     const { context, native } = this.call
     // The driver's own answer with rows shows the text that ran.
     if (!intent || (native && this.forms.fields)) return undefined
+    const isBeside = fitsBeside(compiled.query)
+    if (!isBeside && !mayOpenTransaction(context.session, context.client)) return undefined
     const row = context.write.rowBefore(intent, this.textToJudge(compiled))
-    if (!row) return undefined
+    if (!row || !isBeside) return row
     if (compiled.beside?.into !== row.into) compiled.beside = this.compileBeside(compiled, row.into)
     return compiled.beside && row
   }
@@ -236,7 +239,7 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
   private async send(compiled: Compiled, run: Run): Promise<CascadeOutcome> {
     const { intent, placeholders, token, scope, row } = run
     const { context } = this.call
-    const exact = row && this.namesKeys() ? this.keepExactly(row, compiled, run) : undefined
+    const exact = row && this.namesKeys(compiled) ? this.keepExactly(row, compiled, run) : undefined
     const beside = row && !exact ? compiled.beside : undefined
     const { prepared: own, query } = beside ?? compiled
     const values = row && beside ? { ...placeholders, ...rowValues(row) } : placeholders
@@ -252,10 +255,13 @@ export class PreparedWrite extends (PgPreparedQuery as unknown as new (query: Qu
     return place ? place(cascade) : { raw: await statement(context.session), rows: undefined }
   }
 
-  /** While the store is down others read the row, and then two trips more are better than a whole table less. */
-  private namesKeys(): boolean {
+  /**
+   * While the store is down others read the row, and then two trips more are better than a whole table less. And where the row
+   * has no room beside the statement, it gets its own.
+   */
+  private namesKeys({ query }: Compiled): boolean {
     const { write, session, client } = this.call.context
-    return write.storeIsDown && mayOpenTransaction(session, client)
+    return !fitsBeside(query) || (write.storeIsDown && mayOpenTransaction(session, client))
   }
 
   private keepExactly(row: OutboxRow, compiled: Compiled, { intent }: Run) {

@@ -75,6 +75,12 @@ export function compileForm(forms: WriteForms, plan: WritePlan): CompiledForm {
 
 const rowParams = ['__aside_id', '__aside_namespace', '__aside_keys'] as const
 
+/** Parameters are counted in two bytes, and postgres.js takes two fewer. */
+const MOST_PARAMS = 65_533
+
+/** Whether a statement has parameters to spare for a row of the outbox. */
+export const fitsBeside = ({ params }: Query): boolean => params.length + rowParams.length <= MOST_PARAMS
+
 /**
  * A form with the insert of a row of the outbox before it: a CTE of its own, which PostgreSQL runs to its end whatever becomes of
  * its rows, in the same transaction. The statement itself stays at the top, with its own tag and its own rows. Undefined
