@@ -111,6 +111,21 @@ describe.each([15, 18] as const)('PostgreSQL %i', (line) => {
     await expectFallen(test, row(items, 1))
   })
 
+  it('rows of a temporary table are not kept, and a session that had one may write the table that it hid', async () => {
+    const shared = { url: test.url, tables, namespace: 'temporary', store: memoryStore() }
+    const [reader, writer] = [await openSingle(shared), await openSingle(shared)]
+    const label = ({ db }: typeof reader) => db.select({ label: items.label }).from(items).where(eq(items.id, 1))
+    await writer.db.execute(sql`create temp table items (id int primary key, owner int, label text)`)
+    await writer.db.insert(items).values({ id: 1, label: 'hidden' })
+    for (const _ of [1, 2]) expect(await label(writer)).toEqual([{ label: 'hidden' }])
+    expect(writer.told.of('fill')).toEqual([])
+    expect(await label(reader)).toEqual([{ label: 'old' }])
+    await writer.client.query('drop table pg_temp.items')
+    await writer.db.update(items).set({ label: 'new' }).where(eq(items.id, 1))
+    expect(await label(reader)).toEqual([{ label: 'new' }])
+    await Promise.all([reader.close(), writer.close()])
+  })
+
   it('a session with another search path writes the tables of that', async () => {
     const shared = { url: test.url, tables, namespace: 'unsure', store: memoryStore() }
     const [reader, writer] = [await openSingle(shared), await openSingle(shared)]

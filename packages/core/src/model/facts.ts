@@ -125,6 +125,9 @@ export interface SessionEnvironment {
   readonly textSearchConfig: string
 }
 
+/** Of one session alone: another one has another table of that name, or none, and in its time the same schema. */
+export const isTemporary = ({ schema }: Pick<RelationFacts, 'schema'>): boolean => schema.startsWith('pg_temp_')
+
 export interface CatalogFacts {
   /** Grows by one with each reading that changed something. */
   readonly version: number

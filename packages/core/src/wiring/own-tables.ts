@@ -2,7 +2,7 @@ import type { TableShape } from '../drizzle/table-shape.ts'
 import { reachCache } from '../map/reach.ts'
 import { refusedLists, type SchemeChoices, schemesLeftOut, tableSchemes } from '../map/schemes.ts'
 import { type FacetMap, facetMap } from '../model/facets.ts'
-import { type CatalogFacts, findRelation, type RelationFacts, type RelationId } from '../model/facts.ts'
+import { type CatalogFacts, findRelation, isTemporary, type RelationFacts, type RelationId } from '../model/facts.ts'
 import { type Scheme, TableKeys } from '../model/keys.ts'
 import type { TableSettings } from '../model/record.ts'
 import { type RegisteredTable, type Registration, registrationOf } from '../model/registration.ts'
@@ -67,7 +67,7 @@ export class OwnTables {
 
   /** Undefined: the table is not cached. */
   settings(relation: RelationFacts): TableSettings | undefined {
-    if (this.#with.isOutbox(relation)) return undefined
+    if (this.#with.isOutbox(relation) || isTemporary(relation)) return undefined
     if (this.#listed === 'all') {
       this.#allSettings ??= settingsOf({}, this.#with.options, undefined)
       return this.#allSettings
@@ -77,7 +77,7 @@ export class OwnTables {
   }
 
   isCached(relation: RelationFacts): boolean {
-    if (this.#with.isOutbox(relation)) return false
+    if (this.#with.isOutbox(relation) || isTemporary(relation)) return false
     if (this.#listed === 'all') return keepsRows.has(relation.kind)
     return this.entry(relation)?.cached === true
   }

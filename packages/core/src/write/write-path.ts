@@ -1,7 +1,7 @@
 import { AsideError } from '../errors.ts'
 import { type FacetMap, MAIN, type StampLoss } from '../model/facets.ts'
 import type { CatalogFacts, RelationFacts, RelationId } from '../model/facts.ts'
-import { findRelation } from '../model/facts.ts'
+import { findRelation, isTemporary } from '../model/facts.ts'
 import type { DerivedUnder, InvalidatedTable, Invalidation } from '../model/invalidation.ts'
 import type { Scheme, TableKeys } from '../model/keys.ts'
 import { stampKey } from '../model/keys.ts'
@@ -161,6 +161,7 @@ export class WriteThrough implements WritePath {
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
     if (!facts || !relation) return untold
+    if (isTemporary(relation)) return this.planUnsurely(table)
     this.#noteKeyUpdate(relation, statement.changed)
     const union = this.#with.register(facts).version
     if (this.#intents?.facts !== facts || this.#intents.union !== union)
@@ -259,7 +260,7 @@ export class WriteThrough implements WritePath {
 
   #findNothing(table: NamedTable, facts: CatalogFacts): boolean {
     const relation = findRelation(facts, table.schema, table.name)
-    if (!relation || this.#with.cached(relation)) return false
+    if (!relation || isTemporary(relation) || this.#with.cached(relation)) return false
     const { reached, everything } = this.#reach(facts, relation, ['any'], 'all')
     return reached.length === 0 && everything === undefined
   }
@@ -834,7 +835,7 @@ export class WriteThrough implements WritePath {
     else if (this.#isOutdated(changes, facts)) this.#widen(resolved, facts, 'register-changed')
     for (const { table, reason, anywhere } of changes.named) {
       const one = findRelation(facts, table.schema, table.name)
-      const found = anywhere ? namesakes(facts, table) : one ? [one] : []
+      const found = anywhere || (one && isTemporary(one)) ? namesakes(facts, table) : one ? [one] : []
       for (const relation of found) this.#addWhole(resolved, facts, relation, reason)
       if (found.length === 0) resolved.addEverything(reason)
     }
