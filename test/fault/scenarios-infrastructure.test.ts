@@ -170,8 +170,6 @@ describe.each(redisLibraries)('over $name', (library) => {
           const asking = marked(mark)
           await clock.advanceAndSettle(500)
           await asking
-          if (process.env.DBG)
-            console.log('DBG', next.told.events.map((e) => JSON.stringify(e).slice(0, 150)).join(' '))
           return next.told.of('hit').length
         })
         .toBe(1)
@@ -239,7 +237,7 @@ describe.each(redisLibraries)('over $name', (library) => {
 
 const many = pgTable('many', { id: integer().primaryKey(), label: text().notNull() })
 
-test('D12: a dependency with 100,000 dependents falls by the same few commands as one with a thousand', async () => {
+test('D12: a dependency with 100,000 dependents falls by one command, as one with a thousand', async () => {
   const server = await privateRedis()
   ending.push(() => server.stop())
   await ageRegister(server.url, 'many', database.name)
@@ -284,5 +282,5 @@ test('D12: a dependency with 100,000 dependents falls by the same few commands a
   await app.db.$aside.flush()
   const all = await dropped(100, 'twice')
   expect([few.kept, all.kept]).toEqual([1_000, 100_000])
-  expect(all.commands).toEqual(few.commands)
+  expect([few.commands, all.commands]).toEqual([{ unlink: 1 }, { unlink: 1 }])
 })
