@@ -513,7 +513,8 @@ async function play(test: WrappedDatabase, db: Db, { steps, isolation }: Sequenc
     const done = own.step(run as Step[1] | 'commit')
     pending[name === 'a' ? 0 : 1] = done
     const waits = await Promise.race([done.then(() => false), waiting(test, own.pid()).then(() => true)])
-    if (waits) own.log.push('waits')
+    // What it waited for may be over, and it not yet awake: that is still the same wait.
+    if (waits && own.log.at(-1) !== 'waits') own.log.push('waits')
   }
   await Promise.all([sessions.a.ended, sessions.b.ended])
   const logs = [sessions.a.log, sessions.b.log]
