@@ -350,8 +350,10 @@ for (const kind of storeKinds) {
       await untilServed('old')
       await rename(writer, 1, 'new')
       await untilServed('new')
+      // Nor does it when it was only slow.
       for (const { gate } of [stuckInQuery, stuckInStore]) gate.open()
       await lost
+      for (const app of [writer, reader, writer]) expect(await byId(app, 1)).toMatchObject([{ label: 'new' }])
     })
 
     test('A11: a reader that dies while it fills stops nobody', async () => {
