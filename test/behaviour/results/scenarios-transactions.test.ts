@@ -395,10 +395,15 @@ describe.each(storeKinds)('two processes over $name', (kind) => {
     for (const read of reads) await untilHit(reader, read)
     const old = await Promise.all(reads.map((read) => read(reader.plain)))
     const fresh: SceneRead = (db) => db.select().from(posts).where(eq(posts.authorId, 1)).orderBy(asc(posts.title))
-    const writing = changeMany(writer.db)
+    let resolved = false
+    const writing = changeMany(writer.db).then(() => {
+      resolved = true
+    })
     await held.arrived
     for (const [at, read] of reads.entries()) expect(await read(reader.db)).toEqual(old[at])
     expect(await fresh(reader.db)).toEqual(await fresh(reader.plain))
+    // Who is told that it is written reads it.
+    expect(resolved).toBe(false)
     held.open()
     await writing
     for (const read of [...reads, fresh]) expect(await read(reader.db)).toEqual(await read(reader.plain))
