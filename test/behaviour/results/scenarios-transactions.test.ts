@@ -389,14 +389,22 @@ describe.each(storeKinds)('two processes over $name', (kind) => {
     return { writer: await open(holding, own), held }
   }
 
-  it('C15: between a commit and its news an answer is wholly old or wholly new, and new from then on', async () => {
+  const alone = async (db: SceneApp['db']): Promise<void> => {
+    await setPost(1, { title: 'alone' })(db)
+  }
+  const writes = [
+    ['a transaction', changeMany],
+    ['a statement', alone],
+  ] as const
+  const says = 'C15: between the commit of %s and its news an answer is wholly old or wholly new, and new from then on'
+  it.each(writes)(says, async (_, write) => {
     const { writer, held } = await heldWriter()
     const reader = await open(opened.stores[1])
     for (const read of reads) await untilHit(reader, read)
     const old = await Promise.all(reads.map((read) => read(reader.plain)))
     const fresh: SceneRead = (db) => db.select().from(posts).where(eq(posts.authorId, 1)).orderBy(asc(posts.title))
     let resolved = false
-    const writing = changeMany(writer.db).then(() => {
+    const writing = write(writer.db).then(() => {
       resolved = true
     })
     await held.arrived
