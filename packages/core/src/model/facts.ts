@@ -165,3 +165,12 @@ export function findRelation(facts: CatalogFacts, schema: string | undefined, na
   }
   return undefined
 }
+
+/** All that a name may mean where nobody knows the search path. */
+export function findNamesakes(
+  { relations }: CatalogFacts,
+  schema: string | undefined,
+  name: string,
+): readonly RelationFacts[] {
+  return [...relations.values()].filter((one) => one.name === name && (schema ?? one.schema) === one.schema)
+}
