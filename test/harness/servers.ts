@@ -407,14 +407,30 @@ async function privateServer(setUp: PrivateSetUp): Promise<PrivateServer> {
     resume: () => signalTree(running.pid, 'SIGCONT'),
     restart: async () => {
       await running.stop()
-      running = setUp.start(port)
-      await untilReady(running, () => setUp.ask(port))
+      running = await startAgain(setUp, port)
     },
     stop: async () => {
       await running.stop()
       removeFolder(setUp.folder)
       setUp.release()
     },
+  }
+}
+
+/**
+ * Backends of a PostgreSQL that was killed outlive it for a moment, and as long as they hold its shared memory another one
+ * does not start.
+ */
+async function startAgain(setUp: PrivateSetUp, port: number): Promise<ServerProcess> {
+  for (let attempt = 1; ; attempt++) {
+    const server = setUp.start(port)
+    try {
+      await untilReady(server, () => setUp.ask(port))
+      return server
+    } catch (error) {
+      if (attempt === 50 || !/shared memory block .* is still in use/.test(server.log())) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
   }
 }
 
