@@ -251,7 +251,8 @@ mood as (
       when tag.name <> 'relid' then coalesce(fn.mood, 'volatile')
       when tag.oid = 0 or tag.oid = tag.class or rel.oid is not null then 'steady'
       else 'unsteady'
-    end as mood
+    end as mood,
+    tag.name not in ('relid', 'nameless') and fn.oid >= ${firstUserOid} and fn.mood <> 'steady' as opaque
   from tag
   left join rel on tag.name = 'relid' and rel.oid = tag.oid
   left join pg_catalog.pg_type t on tag.name = 'resulttype' and t.oid = tag.oid
@@ -265,7 +266,8 @@ looks as materialized (
       else 'steady'
     end as mood,
     json_agg(mood.oid::int8 order by mood.oid) filter (where mood.name = 'relid' and mood.mood = 'steady'
-      and mood.oid <> 0 and mood.oid <> mood.class) as reads
+      and mood.oid <> 0 and mood.oid <> mood.class) as reads,
+    coalesce(bool_or(mood.opaque), false) as opaque
   from mood group by mood.kind, mood.class
 )
 select json_build_object(
@@ -297,7 +299,7 @@ select json_build_object(
   'keys', (select json_agg(json_build_array(fk.confrelid::int8, fk.list) order by fk.confrelid) from fk),
   'triggers', (select json_agg(json_build_array(trg.tgrelid::int8, trg.list) order by trg.tgrelid) from trg),
   'rules', (select json_agg(json_build_array(ruled.ev_class::int8, ruled.list) order by ruled.ev_class) from ruled),
-  'looks', (select json_agg(json_build_array(looks.class::int8, json_build_array(looks.mood, looks.reads))
+  'looks', (select json_agg(json_build_array(looks.class::int8, json_build_array(looks.mood, looks.reads, looks.opaque))
       order by looks.class) from looks),
   'marks', (select json_agg(json_build_array(mark.class::int8, mark.text) order by mark.class) from mark)
 )::text`

@@ -98,7 +98,10 @@ interface RawRelation {
   readonly rules: readonly unknown[]
   readonly rowSecurity: boolean
   readonly privileges: string
+  /** What a view, or a policy of a table, reads. */
   readonly reads: readonly number[]
+  /** It calls functions of the user's that may read anything. */
+  readonly opaque: boolean
   readonly mood: Mood
   /** Everything that the answer says of it, for comparing. */
   readonly all: unknown
@@ -130,6 +133,8 @@ interface House {
   readonly updatedByParents: ReadonlyMap<number, ReadonlySet<number>>
   /** Foreign keys by the relation that refers. */
   readonly outgoing: ReadonlyMap<number, readonly { readonly parent: RawRelation; readonly key: RawKey }[]>
+  /** Tables whose policies read a relation, by that relation. */
+  readonly secures: ReadonlyMap<number, readonly number[]>
 }
 
 const kinds: Readonly<Record<string, Kind>> = {
@@ -176,7 +181,19 @@ function readHouse(answer: Readonly<Record<string, unknown>>): House {
     children,
     updatedByParents: columnsThatParentsUpdate(relations),
     outgoing: keysByChild(relations),
+    secures: securedBy(byOid),
   }
+}
+
+/** A function of the user's may read every relation, views below it as well. */
+function securedBy(byOid: House['byOid']): House['secures'] {
+  const found = new Map<number, number[]>()
+  for (const secured of byOid.values()) {
+    if (!secured.rowSecurity) continue
+    const reads = secured.opaque ? [...byOid.values()] : readThroughViews(secured, { byOid })
+    for (const { oid } of reads) if (oid !== secured.oid) listUnder(found, oid).push(secured.oid)
+  }
+  return found
 }
 
 function keysByChild(relations: readonly RawRelation[]): House['outgoing'] {
@@ -218,7 +235,7 @@ function rawRelation(tuple: unknown, parts: Parts): RawRelation {
   const [oid, schema, name, kind, rowSecurity, privileges] = asList(tuple)
   const own = parts.map((part) => part.get(asNumber(oid)) ?? null)
   const [columns, uniques, keys, triggers, rules, looks, leads] = own
-  const [mood = 'steady', reads = null] = asList(looks)
+  const [mood = 'steady', reads = null, opaque = false] = asList(looks)
   return {
     id: relationId(asText(schema), asText(name)),
     oid: asNumber(oid),
@@ -234,6 +251,7 @@ function rawRelation(tuple: unknown, parts: Parts): RawRelation {
     rowSecurity: asFlag(rowSecurity),
     privileges: asText(privileges),
     reads: asNumbers(reads),
+    opaque: asFlag(opaque),
     mood: asOneOf(moods, mood),
     all: [tuple, own],
   }
@@ -274,6 +292,7 @@ function relationFacts(raw: RawRelation, house: House): RelationFacts {
   const below = [raw, ...reads]
   const partitions = raw.kind === 'partitioned' ? partitionsOf(raw, house) : []
   const whole = [raw, ...partitions]
+  const secures = idsOf(house.secures.get(raw.oid) ?? [], house)
   const mayWrite = (one: RawRelation): boolean => moodOfReading(one) === 'volatile'
   return {
     id: raw.id,
@@ -295,6 +314,7 @@ function relationFacts(raw: RawRelation, house: House): RelationFacts {
     family: idsOf([...closure(raw.oid, house.parents), ...closure(raw.oid, house.children)], house),
     inheritanceChildren: raw.kind !== 'partitioned' && house.children.has(raw.oid),
     reads: reads.map((one) => one.id),
+    ...(secures.length > 0 ? { secures } : undefined),
     volatileView: below.some(mayWrite),
     unsteadyView: raw.kind === 'view' && below.some((one) => one.kind === 'view' && one.mood !== 'steady'),
     volatileRefresh: raw.kind === 'materialized view' && isVolatileRefresh(raw, house),
@@ -385,8 +405,8 @@ function privilegesOf(letters: string): RelationFacts['privileges'] {
   }
 }
 
-/** Everything that a view reads, nested views included; a materialised view is an end like a table. */
-function readThroughViews(view: RawRelation, house: House): RawRelation[] {
+/** Everything that a view or a policy reads, nested views included; a materialised view is an end like a table. */
+function readThroughViews(view: RawRelation, house: Pick<House, 'byOid'>): RawRelation[] {
   const found = new Set<RawRelation>()
   const follow = (from: RawRelation) => {
     for (const oid of from.reads) {

@@ -26,7 +26,9 @@ export function cascadeSteps(
   const { tables, undeclared } = given.reach(start.id, op, changed)
   const writes = (id: RelationId): boolean =>
     (given.facts.relations.get(id)?.triggers.length ?? 0) > 0 && given.affects(id)?.length !== 0
-  if (undeclared.length > 0 || [start.id, ...tables.keys()].some(writes) || !isPlain(start)) return undefined
+  const all = [start.id, ...tables.keys()]
+  const secures = (id: RelationId): boolean => (given.facts.relations.get(id)?.secures ?? []).length > 0
+  if (undeclared.length > 0 || all.some(writes) || all.some(secures) || !isPlain(start)) return undefined
   const steps: CascadeStep[] = []
   const before = start.triggers.some((trigger) => trigger.timing === 'before' && trigger.update)
   follow(steps, given, {

@@ -24,7 +24,7 @@ export const rulesAsTrigger = '(rules)'
 
 /**
  * Follows a write through everything by which PostgreSQL lets it write elsewhere: foreign-key actions, triggers, rules,
- * partitions, inheritance, updatable views; at any depth, circles included. Pure, and wide where it cannot know.
+ * partitions, inheritance, updatable views, policies that read it; at any depth, circles included. Pure, and wide where it cannot know.
  *
  * An upsert reaches what an insert and what an update reach: ask twice, or once with `any`, which also counts its
  * deletes. A declared trigger is believed: `TRUNCATE … CASCADE` in its body is to be declared with all its tables.
@@ -106,6 +106,7 @@ function follow(walk: Walk, named: Step): void {
   if (!table) return
   const step = asDone(table, named)
   followView(walk, table)
+  followPolicies(walk, table)
   followTriggers(walk, table, step)
   followKeys(walk, table, step)
   for (const id of table.family) followMember(walk, id, step)
@@ -142,6 +143,16 @@ function followView(walk: Walk, view: RelationFacts): void {
   for (const id of view.reads) arrive(walk, { id, op: 'any', changed: 'all' }, 'cascade')
 }
 
+/** What is seen under policies changes with what these read, and so with what is seen of that in turn. */
+function followPolicies(walk: Walk, table: RelationFacts): void {
+  for (const id of table.secures ?? []) {
+    const secured = walk.facts.relations.get(id)
+    if (!secured || walk.tables.has(id)) continue
+    walk.tables.set(id, 'cascade')
+    followPolicies(walk, secured)
+  }
+}
+
 /** Rows of a member are rows of its ancestors; foreign keys and triggers of both see the write. */
 function followMember(walk: Walk, id: RelationId, step: Step): void {
   if (!walk.tables.has(id)) walk.tables.set(id, 'partition')
@@ -150,6 +161,7 @@ function followMember(walk: Walk, id: RelationId, step: Step): void {
   const key = `member ${stepKey({ ...step, id })}`
   if (walk.seen.has(key)) return
   walk.seen.add(key)
+  followPolicies(walk, table)
   const done = asDone(table, { ...step, id })
   followTriggers(walk, table, done)
   followKeys(walk, table, done)

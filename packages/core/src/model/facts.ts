@@ -102,6 +102,8 @@ export interface RelationFacts {
   readonly inheritanceChildren: boolean
   /** For views: relations it reads, through nested views, these included. A materialised view reads itself: empty. */
   readonly reads: readonly RelationId[]
+  /** Tables under row security whose policies read this relation, or call a function that may: what is seen of them changes with it. */
+  readonly secures?: readonly RelationId[]
   /** Reading it runs a volatile function, which may write: in the view, a nested one, or a row security policy. */
   readonly volatileView: boolean
   /**
