@@ -63,7 +63,8 @@ function readNullTest(column: number, text: string): Condition {
 }
 
 function readList(column: number, list: unknown): Condition {
-  if (!Array.isArray(list)) return opaque
+  // PostgreSQL refuses `in ()`.
+  if (!Array.isArray(list) || list.length === 0) return opaque
   const values: Value[] = []
   for (const item of list) {
     const value = readValue(item)

@@ -126,6 +126,7 @@ const notUnderstood: [string, SQL | undefined][] = [
   ['inlined parameters', eq(t.id, 1).inlineParams()],
   ['inlined parameters in and', and(eq(t.id, 1), eq(t.name, 'x').inlineParams())],
   ['the value first', sql`${1} = ${t.id}`],
+  ['a list without values, which PostgreSQL refuses', sql`${t.id} in ${[]}`],
   ['any of an array', sql`${t.id} = any(${[1]})`],
   ['an object', sql`${t.id} = ${{ a: 1 }}`],
   ['an identifier', sql`${sql.identifier('id')} = ${1}`],
