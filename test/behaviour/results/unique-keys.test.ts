@@ -1,5 +1,5 @@
 import { cached } from 'drizzle-aside'
-import { eq, sql } from 'drizzle-orm'
+import { count, eq, max, sql } from 'drizzle-orm'
 import { integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openPglite } from '../../support/open-app.ts'
@@ -47,6 +47,15 @@ describe('answers by unique key where columns are grouped', () => {
     await app.db.update(posts).set({ title: 'Z' }).where(eq(posts.slug, 'a'))
     expect(await titleOf('a')).toEqual([{ title: 'Z' }])
     expect((await bySlug('a'))[0]?.title).toBe('Z')
+  })
+
+  it('fall with any column where the greatest row as a whole is asked for, and not where rows are counted', async () => {
+    const greatest = () => app.db.select({ row: max(posts as never) }).from(posts)
+    const rows = () => app.db.select({ n: count(posts as never) }).from(posts)
+    expect([await greatest(), await rows()]).toEqual([[{ row: '(2,b,B,0)' }], [{ n: 2 }]])
+    await app.db.update(posts).set({ views: 7 }).where(eq(posts.id, 2))
+    expect(await state(rows())).toBe('hit')
+    expect(await greatest()).toEqual([{ row: '(2,b,B,7)' }])
   })
 
   it('B4: that found nothing fall with the insert', async () => {

@@ -96,7 +96,7 @@ const other: Predicate = { kind: 'other' }
 export interface OpenRef {
   readonly table: TableRef['table']
   readonly reached: Set<string>
-  readonly opaque: boolean
+  opaque: boolean
 }
 
 type How = Pick<Source, 'join' | 'on'>
@@ -411,8 +411,12 @@ export class ShapeReader {
     if (kindOf(chunk) !== 'table') return false
     if (!argument.test(textOf(before) ?? '')) return false
     const found = level.visible.find(({ name, shape }) => name === aliasOf(chunk) && shape && isSameTable(shape, chunk))
-    if (found?.ref !== undefined) this.usedElsewhere.add(found.ref)
-    return found !== undefined
+    if (found?.ref === undefined) return found !== undefined
+    this.usedElsewhere.add(found.ref)
+    const row = this.refs[found.ref]
+    // `count` alone asks only whether there is a row.
+    if (row && textOf(before) !== 'count(') row.opaque = true
+    return true
   }
 
   /** A table in raw text may be read there; whatever the text says about it narrows nothing. */
