@@ -10,7 +10,12 @@ import { openApp } from '../../support/open-app.ts'
 const docs = pgTable('docs', { id: integer().primaryKey(), team: integer().notNull() })
 const notes = pgTable('notes', { id: integer().primaryKey(), doc: integer().notNull() })
 const seals = pgTable('seals', { id: integer().primaryKey() })
-const members = pgTable('members', { id: integer().primaryKey(), team: integer().notNull(), who: text().notNull() })
+const members = pgTable('members', {
+  id: integer().primaryKey(),
+  team: integer().notNull(),
+  who: text().notNull(),
+  person: integer(),
+})
 const people = pgTable('people', { id: integer().primaryKey() })
 const grants = pgTable('grants', { id: integer().primaryKey() })
 const other = pgTable('other', { id: integer().primaryKey() })
@@ -103,6 +108,12 @@ it.each(Object.entries(reads))('%s falls with the rows that follow a foreign key
 
 it('in a transaction that commits', () =>
   changes(reads['a list'], (db) => db.transaction((tx) => tx.delete(members).where(eq(members.id, 1)))))
+
+it('what an outsider wrote there, told row by row', () =>
+  changes(reads['a list'], async () => {
+    await ofMember(app.plain)
+    await app.db.$aside.wrote(members, { old: { id: 1, team: 1, who: 'policies_reader', person: 1 } })
+  }))
 
 it('a policy that calls a function of the user’s may read any table', async () => {
   const read = (db: typeof app.plain) => db.select().from(seals)

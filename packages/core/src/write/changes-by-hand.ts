@@ -117,10 +117,11 @@ export class ChangesByHand {
     })
   }
 
-  /** Exact where the rows give every column of every scheme; else the whole table, and what it reaches. */
+  /** Exact where the rows give every column of every scheme and no policy reads them; else the whole table, and what it reaches. */
   #addWritten(changes: Changes, facts: CatalogFacts, relation: RelationFacts, rows: WrittenRows | undefined): void {
     const underivable = rows && this.#with.underivable(relation, facts)
-    const keys = rows && !underivable && this.#keysOfRows(facts, relation, rows)
+    const exact = !underivable && !relation.secures?.length
+    const keys = rows && exact && this.#keysOfRows(facts, relation, rows)
     if (keys) changes.addKeys(relation.id, keys)
     else this.#expansion.addWhole(changes, facts, relation, underivable ?? 'by-hand')
   }
