@@ -18,16 +18,20 @@ const members = pgTable('members', {
 })
 const people = pgTable('people', { id: integer().primaryKey() })
 const grants = pgTable('grants', { id: integer().primaryKey() })
+const crew = pgTable('crew', { id: integer().primaryKey(), team: integer().notNull(), who: text().notNull() })
 const other = pgTable('other', { id: integer().primaryKey() })
 
 const rows = `
-  truncate docs, notes, seals, members, people, grants, other;
+  truncate docs, notes, seals, members, people, grants, crew, other;
   insert into docs values (1, 1), (2, 2);
   insert into notes values (1, 1), (2, 2);
   insert into seals values (1);
   insert into people values (1);
   insert into members values (1, 1, 'policies_reader', 1), (2, 2, 'policies_reader', 1);
-  insert into grants values (1);`
+  insert into grants values (1);
+  insert into crew values (1, 1, 'policies_reader'), (2, 1, 'somebody');
+  drop policy if exists granted on seals;
+  create policy granted on seals using (is_granted());`
 
 let database: FreshDatabase
 let app: Awaited<ReturnType<typeof openApp>>
@@ -43,16 +47,21 @@ beforeAll(async () => {
     create table notes (id int primary key, doc int not null);
     create table seals (id int primary key);
     create table grants (id int primary key);
+    create table crew (id int primary key, team int not null, who text not null);
+    create view crew_of as select team, who from crew;
     create table other (id int primary key);
     create function is_granted() returns boolean language sql stable security definer
       as 'select exists (select from public.grants)';
+    create function in_team(asked int) returns boolean language sql stable security definer
+      as 'select exists (select from public.crew where team = asked and who = session_user)';
+    alter table crew enable row level security;
     alter table docs enable row level security;
     alter table notes enable row level security;
     alter table seals enable row level security;
     create policy of_team on docs using (
       exists (select from teams_of t where t.team = docs.team and t.who = current_user));
     create policy of_doc on notes using (exists (select from docs d where d.id = notes.doc));
-    create policy granted on seals using (is_granted());
+    create policy of_crew on crew using (in_team(team));
     create role policies_reader login password 'reader';
     grant all on all tables in schema public to policies_reader;`,
   )
@@ -65,7 +74,7 @@ beforeEach(async () => {
   await outside(database.url, rows)
   const url = Object.assign(new URL(database.url), { username: 'policies_reader', password: 'reader' })
   const scope = () => 'reader'
-  const secured = [docs, notes, seals].map((table) => cached(table, { scope }))
+  const secured = [docs, notes, seals, crew].map((table) => cached(table, { scope }))
   app = await openApp({
     url: url.href,
     store: memoryStore(),
@@ -118,6 +127,24 @@ it('what an outsider wrote there, told row by row', () =>
 it('a policy that calls a function of the user’s may read any table', async () => {
   const read = (db: typeof app.plain) => db.select().from(seals)
   await changes(read, (db) => db.delete(grants))
+})
+
+it.each([
+  ['by a function', 'in_team(team)'],
+  ['through a view', 'exists (select from crew_of c where c.team = crew.team and c.who = current_user)'],
+])('a row falls with another row of its own table, which the policy asks %s', async (_, using) => {
+  await outside(database.url, `drop policy of_crew on crew; create policy of_crew on crew using (${using})`)
+  // Which asks any table, and so this one, too.
+  await outside(database.url, 'drop policy granted on seals')
+  await app.db.$aside.ready({ reload: true })
+  const read = (db: typeof app.plain) => db.select().from(crew).where(eq(crew.id, 2))
+  await changes(read, (db) => db.delete(crew).where(eq(crew.id, 1)))
+  await outside(database.url, `insert into crew values (1, 1, 'policies_reader')`)
+  await app.db.$aside.invalidate(crew)
+  await changes(read, async () => {
+    await outside(database.url, 'delete from crew where id = 1')
+    await app.db.$aside.wrote(crew, { old: { id: 1, team: 1, who: 'policies_reader' } })
+  })
 })
 
 it('what no policy reads drops nothing under policies that are known', async () => {

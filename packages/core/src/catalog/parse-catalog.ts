@@ -185,13 +185,16 @@ function readHouse(answer: Readonly<Record<string, unknown>>): House {
   }
 }
 
-/** A function of the user's may read every relation, views below it as well. */
+/**
+ * A function of the user's may read every relation, views below it as well, and the secured table itself: that is how a policy
+ * of a table asks the table, for which it may not do on its own.
+ */
 function securedBy(byOid: House['byOid']): House['secures'] {
   const found = new Map<number, number[]>()
   for (const secured of byOid.values()) {
     if (!secured.rowSecurity) continue
     const reads = secured.opaque ? [...byOid.values()] : readThroughViews(secured, { byOid })
-    for (const { oid } of reads) if (oid !== secured.oid) listUnder(found, oid).push(secured.oid)
+    for (const { oid } of reads) listUnder(found, oid).push(secured.oid)
   }
   return found
 }
@@ -288,7 +291,7 @@ function rawKey(tuple: unknown): RawKey {
 }
 
 function relationFacts(raw: RawRelation, house: House): RelationFacts {
-  const reads = raw.kind === 'view' ? readThroughViews(raw, house) : []
+  const reads = raw.kind === 'view' ? readThroughViews(raw, house).filter((one) => one !== raw) : []
   const below = [raw, ...reads]
   const partitions = raw.kind === 'partitioned' ? partitionsOf(raw, house) : []
   const whole = [raw, ...partitions]
@@ -405,13 +408,16 @@ function privilegesOf(letters: string): RelationFacts['privileges'] {
   }
 }
 
-/** Everything that a view or a policy reads, nested views included; a materialised view is an end like a table. */
+/**
+ * Everything that a view or a policy reads, nested views included, and itself where one leads back to it; a materialised
+ * view is an end like a table.
+ */
 function readThroughViews(view: RawRelation, house: Pick<House, 'byOid'>): RawRelation[] {
   const found = new Set<RawRelation>()
   const follow = (from: RawRelation) => {
     for (const oid of from.reads) {
       const next = house.byOid.get(oid)
-      if (!next || next === view || found.has(next)) continue
+      if (!next || found.has(next)) continue
       found.add(next)
       if (next.kind === 'view') follow(next)
     }
