@@ -26,23 +26,26 @@ export class ChangesByHand {
   }
 
   ofRows(table: NamedTable, rows: WrittenRows | undefined, isUnsure: boolean | undefined): Changes {
-    const changes = new Changes()
-    const facts = this.#with.facts()
-    const relation = facts && findRelation(facts, table.schema, table.name)
-    this.#deriveNow(changes, facts)
-    if (!facts || !relation || isUnsure) changes.addNamed(table, 'by-hand', isUnsure)
-    else this.#addWritten(changes, facts, relation, rows)
-    return changes
+    return this.#of(table, isUnsure, (...to) => this.#addWritten(...to, rows))
   }
 
   /** One key, given as driver values by column name. */
   ofKey(table: NamedTable, row: Readonly<Record<string, unknown>>, isUnsure: boolean | undefined): Changes {
+    return this.#of(table, isUnsure, (...to) => this.#addKey(...to, row))
+  }
+
+  #of(
+    table: NamedTable,
+    isUnsure: boolean | undefined,
+    add: (changes: Changes, facts: CatalogFacts, relation: RelationFacts) => void,
+  ): Changes {
     const changes = new Changes()
     const facts = this.#with.facts()
     const relation = facts && findRelation(facts, table.schema, table.name)
-    this.#deriveNow(changes, facts)
+    changes.derivedFrom(facts?.version)
+    changes.derivedUnder(facts && this.#with.register(facts).version)
     if (!facts || !relation || isUnsure) changes.addNamed(table, 'by-hand', isUnsure)
-    else this.#addKey(changes, facts, relation, row)
+    else add(changes, facts, relation)
     return changes
   }
 
@@ -75,11 +78,6 @@ export class ChangesByHand {
     const underivable = this.#with.underivable(relation, facts)
     if (underivable) changes.addTable(relation.id, underivable)
     else changes.addKeys(relation.id, this.#keysOfKey(facts, relation, row))
-  }
-
-  #deriveNow(changes: Changes, facts: CatalogFacts | undefined): void {
-    changes.derivedFrom(facts?.version)
-    changes.derivedUnder(facts && this.#with.register(facts).version)
   }
 
   #keysOfKey(facts: CatalogFacts, relation: RelationFacts, row: Readonly<Record<string, unknown>>): string[] {
