@@ -24,7 +24,8 @@ export const rulesAsTrigger = '(rules)'
 
 /**
  * Follows a write through everything by which PostgreSQL lets it write elsewhere: foreign-key actions, triggers, rules,
- * partitions, inheritance, updatable views, policies that read it; at any depth, circles included. Pure, and wide where it cannot know.
+ * partitions, inheritance, updatable views, policies that read it; at any depth, circles included. Pure, and wide where it
+ * cannot know.
  *
  * An upsert reaches what an insert and what an update reach: ask twice, or once with `any`, which also counts its
  * deletes. A declared trigger is believed: `TRUNCATE … CASCADE` in its body is to be declared with all its tables.
@@ -115,7 +116,8 @@ function follow(walk: Walk, named: Step): void {
 /** What the step comes to in this table: generated columns change with others, a BEFORE trigger may change any. */
 function asDone(table: RelationFacts, step: Step): Step {
   if (step.op !== 'update' && step.op !== 'any') return step
-  const before = table.triggers.some((trigger) => trigger.timing === 'before' && fires(trigger, step.op))
+  const triggers = [...table.triggers, ...(table.partitionTriggers ?? [])]
+  const before = triggers.some((trigger) => trigger.timing === 'before' && fires(trigger, step.op))
   const changed = before ? 'all' : withGenerated(table, step.changed)
   return { ...step, changed, op: mayMoveRows(table, step.op, changed) ? 'any' : step.op }
 }

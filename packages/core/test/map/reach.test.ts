@@ -148,6 +148,11 @@ describe('triggers', () => {
     setter: { incoming: [key('many', 'set null')] },
     ruled: { rules: true },
     stamped: { triggers: [trigger('b', 'before', 'u')], incoming: [key('quiet', 'none', 'cascade', 'ref', 'code')] },
+    spread: {
+      kind: 'partitioned',
+      partitionTriggers: [trigger('b', 'before', 'u')],
+      incoming: [key('quiet', 'none', 'cascade', 'ref', 'code')],
+    },
     inserted: { triggers: [trigger('b', 'before', 'i')], incoming: [key('quiet', 'none', 'cascade', 'ref', 'code')] },
   }
   const all = { log: [], insert: ['log'], many: [], ruled: ['log'], stamped: [], inserted: [] }
@@ -166,6 +171,7 @@ describe('triggers', () => {
     ['ruled', 'update', set('x'), '!(rules)@ruled', 'lines log:trigger'],
     ['ruled', 'truncate', 'all', '', ''],
     ['stamped', 'update', set('x'), 'quiet !b@stamped', 'quiet'],
+    ['spread', 'update', set('x'), 'quiet', 'quiet'],
     ['stamped', 'update', set('code'), 'quiet !b@stamped', 'quiet'],
     ['inserted', 'update', set('x'), '', ''],
   ])('%s %s: undeclared and declared', (id, op, changed, undeclared, declared) => {
